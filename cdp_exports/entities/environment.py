@@ -1,0 +1,34 @@
+"""The environment: who we are."""
+
+from __future__ import annotations
+
+from typing import Literal
+from zoneinfo import available_timezones
+
+from pydantic import field_validator
+
+from cdp_exports.entities.model import Declared, Id
+from cdp_exports.entities.secret import Secret
+
+
+class Environment(Declared):
+    """One installation: its name stands in partitions, schedules, manifests and in every owned folder."""
+
+    name: Id
+    """Names this environment; two environments that write to one bucket need two names."""
+
+    audience: Literal["individuals", "accounts"] = "individuals"
+    """Whom customers are: people (B2C) or companies (B2B)."""
+
+    time_zone: str = "UTC"
+    """The time zone of `daily_at` and `cron`, as the IANA database names it. Export times are UTC always."""
+
+    ledger: Secret | None = None
+    """The ledger's database URL, by reference: `{env: CDP_EXPORTS_LEDGER}`. Default: SQLite in Dagster's home."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"{value!r} is no time zone of the IANA database, for example Europe/Paris")
+        return value

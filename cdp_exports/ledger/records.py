@@ -1,0 +1,156 @@
+"""What the ledger holds, as plain immutable records."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from cdp_exports.entities.export_time import ExportTime
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class State(StrEnum):
+    """Where a delivery stands. `pinned` and `publishing` are open; the others are final."""
+
+    PINNED = "pinned"
+    PUBLISHING = "publishing"       # the intent to create the manifest is recorded
+    COMMITTED = "committed"
+    COVERED = "covered"             # closed by a later delivery before it was published
+
+
+class SourcePin(_Record):
+    """The range of one source that a delivery reads; `after_*` is None for a full."""
+
+    dataset: str
+    table_id: str
+    after_version: int | None
+    after_commit: str | None
+    upto_version: int
+    upto_commit: str
+    change_source: str | None
+
+
+class Pin(_Record):
+    """Everything that every attempt of a delivery reuses: which rows, and where and how they are written.
+
+    `definition` holds what may not change within a chain (target, template, key, mode, changes, fields);
+    `target` the connection's resolved place; `folder` is relative to it; `format` and `file_name` as declared;
+    `mapping` renames columns (`from`, `to`); `reason` says why this is a full, where it is one.
+    """
+
+    mode: str                               # full | incremental: what this delivery is
+    changes: str                            # added | all
+    sources: tuple[SourcePin, ...]
+    key: tuple[str, ...]
+    connection: str
+    target: str
+    owner_folder: str                       # the member's folder, where `_owner` stands
+    folder: str
+    file_name: str
+    format: dict[str, Any]
+    columns: tuple[dict[str, Any], ...]     # the manifest's `schema`
+    mapping: tuple[dict[str, str], ...] = ()
+    definition: dict[str, Any]
+    overwrite: bool = False
+    reason: str | None = None
+
+
+class FileRecord(_Record):
+    """One file of one attempt. It is recorded before its first byte leaves, so that a crash leaves nothing unknown."""
+
+    path: str
+    rows: int | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    verified_by: str | None = None          # None until the destination proved it
+    removed: bool = False
+
+
+class Counts(_Record):
+    """Rows of a delivery: received = delivered + left out + failed; delivered = inserted + updated + deleted."""
+
+    received: int = 0
+    delivered: int = 0
+    left_out: dict[str, int] = {}
+    failed: int = 0
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+
+
+class Attempt(_Record):
+    """One try at a delivery by one run; `status`: running, committed, failed, cancelled, superseded, abandoned."""
+
+    id: str
+    delivery_id: str
+    number: int
+    run_id: str
+    status: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    error_code: str | None = None
+    error: str | None = None
+    next_step: str | None = None
+    files: tuple[FileRecord, ...] = ()
+
+
+class Delivery(_Record):
+    """One member of one export at one export time."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    id: str
+    environment: str
+    kind: str                               # dataset | segment
+    export: str
+    member: str
+    export_time: ExportTime
+    chain: str
+    sequence: int                           # 1 is the full that the chain begins with
+    base_export_time: ExportTime
+    previous_export_time: ExportTime | None
+    state: State
+    pin: Pin
+    attempt_id: str | None = None           # the attempt that is publishing or was committed
+    counts: Counts | None = None            # once committed
+    bytes: int | None = None
+    files: tuple[FileRecord, ...] = ()      # once committed
+    covered_by: ExportTime | None = None
+    run_id: str | None = None               # the run that pinned it, later the one that committed it
+    pinned_at: datetime
+    committed_at: datetime | None = None
+
+
+class SkipRecord(_Record):
+    """A delivery that by rule did not happen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    environment: str
+    export: str
+    member: str
+    export_time: ExportTime
+    reason: str
+    message: str
+    next_step: str
+    run_id: str
+    at: datetime
+
+
+class Lease(_Record):
+    """The right to deliver one export, until `expires_at` by the database's clock; `token` grows with every holder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    environment: str
+    export: str
+    token: int
+    run_id: str
+    export_time: ExportTime
+    expires_at: datetime
