@@ -1,0 +1,32 @@
+"""What a delivery needs of the world, so that the protocol itself opens nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cdp_exports.catalog.catalog import Catalog
+from cdp_exports.ledger.ledger import Ledger
+
+if TYPE_CHECKING:
+    from cdp_exports.destinations.destination import FileDestination
+    from cdp_exports.sources.source import Source
+
+Progress = Callable[[str, str, int, int | None], None]
+"""Called now and then with (member, step, rows so far, rows expected or None)."""
+
+
+def silent(member: str, step: str, done: int, total: int | None) -> None:
+    """The progress that nobody watches."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """The catalog, the ledger, and how to open a dataset's source and a connection's destination."""
+
+    catalog: Catalog
+    ledger: Ledger
+    open_source: Callable[[str], Source]
+    open_destination: Callable[[str], FileDestination]
+    progress: Progress = silent
