@@ -1,0 +1,79 @@
+# The project's verbs; `just` lists them. Needs Python 3.11 or later and `pip install uv rust-just`, nothing else.
+
+set positional-arguments
+
+# An activated environment is not this project's, and a test must find no home but its own.
+unexport VIRTUAL_ENV
+unexport DAGSTER_HOME
+# Set on some machines; without compiled bytecode every Dagster process starts seconds later.
+unexport PYTHONDONTWRITEBYTECODE
+
+# What the environment was made from: when one of these changes, `setup` runs again.
+made_from := sha256_file("constraints.txt") + " " + sha256_file("pyproject.toml") + " " + justfile_directory()
+
+_verbs:
+    @just --list --unsorted
+
+# make .venv with the pinned versions; does nothing when nothing changed
+setup:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    [ "$(cat .venv/made_from 2>/dev/null)" != "{{ made_from }}" ] || exit 0
+    [ -x .venv/bin/python ] || uv venv .venv
+    uv pip sync --python .venv --require-hashes --compile-bytecode constraints.txt
+    uv pip install --python .venv --no-deps --no-build-isolation --editable .
+    # Dagster's tools read .env in the current folder: with this line all of them share this folder's runs.
+    # shellcheck disable=SC2016
+    home='DAGSTER_HOME=${DAGSTER_HOME:-'
+    { grep -svF "$home" .env || true; echo "$home{{ justfile_directory() }}}"; } > .env.new
+    mv .env.new .env
+    echo "{{ made_from }}" > .venv/made_from
+
+# deliver a dataset in full, change it, deliver the increment, and show what landed
+demo *args: setup
+    uv run cdp-exports demo "$@"
+
+# open the Dagster UI, its schedules and sensors running
+dev *args: setup
+    uv run dg dev "$@"
+
+# run the tests with every server they need
+[no-exit-message]
+test *args="-n 2 --dist worksteal": setup
+    uv run pytest "$@"
+
+# check style, format and the commit hooks over all files
+lint: setup
+    uv run ruff check
+    uv run ruff format --check
+    uv run prek run --all-files
+
+# check types
+type: setup
+    uv run basedpyright
+
+# mend what a tool can mend
+fix: setup
+    uv run ruff check --fix
+    uv run ruff format
+
+# all that must hold before a commit
+check: lint type test
+
+# measure speed against bare Polars and DuckDB
+bench *args: setup
+    uv run python -m benchmarks "$@"
+
+# pin the versions anew, keeping those that still fit; `just pins --upgrade` takes the newest
+pins *args:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    # uv locks unmanaged projects only through a copy that does not say so
+    copy=$(mktemp -d)
+    trap 'rm -r "$copy"' EXIT
+    grep -v '^managed' pyproject.toml > "$copy/pyproject.toml"
+    cp constraints.txt "$copy"
+    cd "$copy"
+    uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --group dev --no-emit-index-url \
+        --custom-compile-command "just pins" pyproject.toml --output-file constraints.txt "$@"
+    cp constraints.txt "{{ justfile_directory() }}"
