@@ -13,6 +13,7 @@
     │   ├── InDoubt             published or not? only a person may decide
     │   ├── LedgerBehind        the destination or Dagster knows a delivery the ledger does not
     │   ├── LedgerNewer         the ledger was migrated by a newer version of this package
+    │   ├── LedgerRefused       the ledger's database: its path, credentials, rights, space, a file that is none
     │   ├── ClockSkew           export times run ahead of the ledger's clock
     │   ├── NotCounted          rows read, delivered and left out do not add up
     │   └── NotIntact           what the destination holds differs from what was written
@@ -144,6 +145,10 @@ class LedgerBehind(TerminalError):
 
 class LedgerNewer(TerminalError):
     code = "ledger_newer"
+
+
+class LedgerRefused(TerminalError):
+    code = "ledger_refused"
 
 
 class ClockSkew(TerminalError):
