@@ -2,8 +2,8 @@
 
 set positional-arguments
 
-# An activated environment is not this project's, and a test must find no home but its own.
-unexport VIRTUAL_ENV
+# The project's tools come first; no test finds a Dagster home but its own.
+export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
 unexport DAGSTER_HOME
 # Set on some machines; without compiled bytecode every Dagster process starts seconds later.
 unexport PYTHONDONTWRITEBYTECODE
@@ -19,7 +19,7 @@ setup:
     #!/usr/bin/env bash
     set -euo pipefail
     [ "$(cat .venv/made_from 2>/dev/null)" != "{{ made_from }}" ] || exit 0
-    [ -x .venv/bin/python ] || uv venv .venv
+    [ -x .venv/bin/python ] || uv venv --clear --python '>=3.11,<3.15' .venv
     uv pip sync --python .venv --require-hashes --compile-bytecode constraints.txt
     uv pip install --python .venv --no-deps --no-build-isolation --editable .
     # Dagster's tools read .env in the current folder: with this line all of them share this folder's runs.
@@ -31,38 +31,38 @@ setup:
 
 # deliver a dataset in full, change it, deliver the increment, and show what landed
 demo *args: setup
-    uv run cdp-exports demo "$@"
+    cdp-exports demo "$@"
 
 # open the Dagster UI, its schedules and sensors running
 dev *args: setup
-    uv run dg dev "$@"
+    dg dev "$@"
 
 # run the tests with every server they need
 [no-exit-message]
 test *args="-n 2 --dist worksteal": setup
-    uv run pytest "$@"
+    pytest "$@"
 
 # check style, format and the commit hooks over all files
 lint: setup
-    uv run ruff check
-    uv run ruff format --check
-    uv run prek run --all-files
+    ruff check
+    ruff format --check
+    prek run --all-files
 
 # check types
 type: setup
-    uv run basedpyright
+    basedpyright
 
 # mend what a tool can mend
 fix: setup
-    uv run ruff check --fix
-    uv run ruff format
+    ruff check --fix
+    ruff format
 
 # all that must hold before a commit
 check: lint type test
 
 # measure speed against bare Polars and DuckDB
 bench *args: setup
-    uv run python -m benchmarks "$@"
+    python -m benchmarks "$@"
 
 # pin the versions anew, keeping those that still fit; `just pins --upgrade` takes the newest
 pins *args:
