@@ -108,7 +108,7 @@ def member_folder(template: str, values: Mapping[str, str]) -> str:
     """
     parts: list[str] = []
     for part in template.split("/"):
-        names = _VARIABLE.findall(part)
+        names = _names(part)
         if not any(name in _TIMES for name in names):
             parts.append(_fill(part, values))
         elif subjects := [name for name in names if name not in _TIMES]:
@@ -151,11 +151,15 @@ def export_time_of(template: str, values: Mapping[str, str], folder: str) -> Exp
         return None
 
 
+def _names(template: str) -> list[str]:
+    return [found[1] for found in _VARIABLE.finditer(template)]
+
+
 def _check_variables(template: str, known: Sequence[str]) -> list[str]:
     problems: list[str] = []
-    for name in _VARIABLE.findall(template):
+    for name in _names(template):
         if name not in known:
-            near: list[str] = get_close_matches(name, known, n=1)
+            near = get_close_matches(name, known, n=1)
             hint = f"did you mean {{{near[0]}}}?" if near else f"known are {', '.join(f'{{{k}}}' for k in known)}"
             problems.append(f"{{{name}}} is unknown; {hint}")
     rest = _VARIABLE.sub("", template)
@@ -171,7 +175,7 @@ def _check_characters(text: str) -> list[str]:
 
 
 def _holds_time(template: str) -> bool:
-    names = set(_VARIABLE.findall(template))
+    names = set(_names(template))
     return "export_time" in names or names >= set(TIME_PARTS)
 
 

@@ -1,0 +1,9 @@
+"""Fixtures of all tests: real servers and fault tools."""
+
+from __future__ import annotations
+
+pytest_plugins = [
+    "cdp_exports_tests.servers.faults",
+    "cdp_exports_tests.servers.postgres",
+    "cdp_exports_tests.servers.seaweedfs",
+]
