@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
-from cdp_exports.entities.model import Declared, Id
+from pydantic import Discriminator, Field, Tag, field_validator
+
+from cdp_exports.entities.model import Address, Declared, Id, Owner, Several, Word, repeated
 from cdp_exports.entities.secret import Secret
+
+_CREDENTIAL = re.compile(r"secret|passw|passphrase|token$|access_?key|account_?key|private_?key|sas_?key|credentials?$", re.IGNORECASE)
+_USER_IN_URL = re.compile(r"://[^/]*@")
+
+
+def _text_or_reference(value: object) -> str:
+    return "reference" if isinstance(value, Mapping | Secret) else "text"
+
+
+Option = Annotated[Annotated[str, Tag("text")] | Annotated[Secret, Tag("reference")], Discriminator(_text_or_reference)]
 
 
 class DeltaSource(Declared):
     """A Delta Lake table."""
 
     format: Literal["delta"]
+    """The kind of table."""
 
-    uri: str
+    uri: Address
     """Where the table is: a path (relative to the catalog's parent folder) or s3://bucket/folder."""
 
-    options: dict[str, str | Secret] = {}
+    options: dict[str, Option] = Field(default_factory=dict[str, Option])
     """Options of the object store (`aws_region`, `aws_endpoint_url`, ...); credentials by reference: `{env: NAME}`."""
+
+    @field_validator("options")
+    @classmethod
+    def _credentials_by_reference(cls, value: dict[str, Option]) -> dict[str, Option]:
+        for name, option in value.items():
+            if isinstance(option, str) and (_CREDENTIAL.search(name) or _USER_IN_URL.search(option)):
+                raise ValueError(f"{name!r} is a credential, never written in the catalog; name its environment variable: `{{env: NAME}}`")
+        return value
 
 
 class Dataset(Declared):
@@ -29,17 +52,31 @@ class Dataset(Declared):
     role: Literal["profile", "account", "contact", "event", "other"] = "other"
     """What a row is."""
 
-    key: tuple[str, ...] = ()
+    key: Several[Word] = ()
     """The columns that together name a row, unique and never null. Without a key rows are told apart by all their values."""
 
-    asset_key: tuple[str, ...] | None = None
+    asset_key: Several[Word] | None = None
     """The Dagster asset whose materialization refreshes this table; default `datasets/<id>`, an external asset."""
 
     description: str | None = None
-    owners: tuple[str, ...] = ()
+    """Shown in Dagster."""
+
+    owners: Several[Owner] = ()
     """E-mail addresses or `team:name`; shown in Dagster."""
 
     formerly: Id | None = None
     """The id it had before: chains go on through the rename."""
 
+    @field_validator("key")
+    @classmethod
+    def _each_column_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := repeated(value):
+            raise ValueError(f"the column {twice!r} is named twice")
+        return value
 
+    @field_validator("asset_key")
+    @classmethod
+    def _has_parts(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value == ():
+            raise ValueError("an asset key has at least one part, for example [warehouse, orders]")
+        return value

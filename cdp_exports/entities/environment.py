@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Literal
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import field_validator
 
@@ -29,6 +29,8 @@ class Environment(Declared):
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise ValueError(f"{value!r} is no time zone of the IANA database, for example Europe/Paris")
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):    # OSError: a folder of the database, such as Europe
+            raise ValueError("this is no time zone of the IANA database; write for example Europe/Paris or UTC") from None
         return value

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
 
 from cdp_exports.entities.cadence import Cadence
 from cdp_exports.entities.file_format import Format, ParquetFormat
-from cdp_exports.entities.model import Declared, Id
+from cdp_exports.entities.model import Declared, Id, Owner, Several, repeated
+from cdp_exports.entities.templates import check_file_name, check_path
 
 
 class DatasetExport(Declared):
     """Datasets delivered to a connection, in full or incrementally."""
 
     kind: Literal["dataset"]
+    """What is exported."""
 
     connection: Id
-    datasets: tuple[Id, ...]
+    """Where to."""
+
+    datasets: Annotated[Several[Id], Field(min_length=1)]
     """The members; each is one delivery per export time."""
 
     mode: Literal["incremental", "full"] = "incremental"
@@ -25,6 +31,10 @@ class DatasetExport(Declared):
     """`added`: rows whose key was not there before. `all`: also updated and deleted rows, told apart by `_change_type`."""
 
     format: Format = ParquetFormat()
+    """How files are written; default: Parquet with zstd."""
+
+    overwrite: bool = False
+    """Allow deliveries to share one folder (a path without the export time): the newest replaces the one before."""
 
     path: str = "{dataset_id}/exportTime={export_time}"
     """The delivery's folder below the connection's."""
@@ -38,9 +48,6 @@ class DatasetExport(Declared):
     on_change: Literal["full", "fail"] = "full"
     """What to do when a change of this declaration starts a new chain: deliver the whole dataset, or refuse."""
 
-    overwrite: bool = False
-    """Allow deliveries to share one folder (a path without the export time): the newest replaces the one before."""
-
     schedule: Cadence | None = None
     """When; without it on demand only."""
 
@@ -48,7 +55,9 @@ class DatasetExport(Declared):
     """Whether the schedule is on by default; its toggle in Dagster is the truth afterwards."""
 
     description: str | None = None
-    owners: tuple[str, ...] = ()
+    """Shown in Dagster."""
+
+    owners: Several[Owner] = ()
     """E-mail addresses or `team:name`; shown in Dagster."""
 
     formerly: Id | None = None
@@ -57,3 +66,35 @@ class DatasetExport(Declared):
     @property
     def members(self) -> tuple[str, ...]:
         return self.datasets
+
+    @field_validator("datasets")
+    @classmethod
+    def _each_dataset_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := repeated(value):
+            raise ValueError(f"the dataset {twice!r} is named twice")
+        return value
+
+    @field_validator("changes")
+    @classmethod
+    def _only_increments_have_changes(cls, value: str, info: ValidationInfo) -> str:
+        if value == "all" and info.data.get("mode") == "full":
+            raise ValueError("`changes: all` has no meaning with `mode: full`, which delivers no changes; leave one of them out")
+        return value
+
+    @field_validator("path")
+    @classmethod
+    def _a_folder(cls, value: str, info: ValidationInfo) -> str:
+        return _refuse(value, check_path(value, overwrite=info.data.get("overwrite", True)))
+
+    @field_validator("file_name")
+    @classmethod
+    def _a_file_name(cls, value: str) -> str:
+        return _refuse(value, check_file_name(value))
+
+
+def _refuse(template: str, problems: list[str]) -> str:
+    if "{segment_id}" in template:
+        problems = [*problems, "{segment_id} belongs to segment exports; write {dataset_id}"]
+    if problems:
+        raise ValueError("; ".join(problems))
+    return template

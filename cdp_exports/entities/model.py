@@ -2,15 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+T = TypeVar("T")
+
+_OWNER = re.compile(r"team:.+|\b[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")     # what Dagster accepts
+
+
+def _no_password_in_address(text: str) -> str:
+    _, separator, rest = text.partition("://")
+    if separator and "@" in rest.partition("/")[0]:
+        raise ValueError("an address holds no user name and no password; give credentials by reference, `{env: NAME}`")
+    return text
+
+
+def _an_owner(text: str) -> str:
+    if not _OWNER.fullmatch(text):
+        raise ValueError("an owner is an e-mail address or `team:name`")
+    return text
+
 
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 """An object's name: the name of its file. Lower-case letters, digits and `_`, at most 63."""
 
+Word = Annotated[str, StringConstraints(min_length=1)]
+"""Text that is not empty."""
+
+Address = Annotated[str, StringConstraints(min_length=1), AfterValidator(_no_password_in_address)]
+"""A path or a URL without credentials."""
+
+Owner = Annotated[str, AfterValidator(_an_owner)]
+"""An e-mail address or `team:name`."""
+
+Several = Annotated[tuple[T, ...], Field(strict=False)]
+"""A list; the items are as strict as anywhere."""
+
 
 class Declared(BaseModel):
-    """Immutable; an unknown key is an error; values are not coerced (`"1"` is not 1)."""
+    """Immutable; an unknown key is an error; values are not coerced (`"1"` is not 1); errors never show what was given."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True, use_attribute_docstrings=True,
+    )
+
+
+def repeated(values: tuple[str, ...]) -> str | None:
+    """The first value that stands in a list twice.
+
+    >>> repeated(("a", "b", "a"))
+    'a'
+    """
+    seen: set[str] = set()
+    for value in values:
+        if value in seen:
+            return value
+        seen.add(value)
+    return None

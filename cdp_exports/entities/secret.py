@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import field_validator, model_validator
 
+from cdp_exports.entities.model import Declared
 from cdp_exports.errors import DeclarationError
 
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
-class Secret(BaseModel):
+
+class Secret(Declared):
     """A reference to an environment variable, `{env: NAME}`. The value is read when it is used and kept nowhere."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
     env: str
     """The environment variable that holds the value."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_reference(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping | Secret):
+            raise ValueError("a secret is never written in the catalog; name the environment variable that holds it: `{env: NAME}`")  # noqa: TRY004
+        return value
+
+    @field_validator("env")
+    @classmethod
+    def _a_name(cls, value: str) -> str:
+        if not _NAME.fullmatch(value):
+            raise ValueError("write the name of an environment variable (letters, digits and `_`), not a secret itself")
+        return value
 
     def reveal(self, environ: Mapping[str, str]) -> str:
         """The value.
