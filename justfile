@@ -37,10 +37,10 @@ demo *args: setup
 dev *args: setup
     dg dev "$@"
 
-# run the tests with every server they need
+# run the tests with every server they need; `just test -n0 --pdb PATH` for one under the debugger
 [no-exit-message]
-test *args="-n 2 --dist worksteal": setup
-    pytest "$@"
+test *args: setup
+    pytest -n 2 --dist worksteal "$@"
 
 # check style, format and the commit hooks over all files
 lint: setup
