@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, TypeAdapter, field_validator
 
 from cdp_exports.entities.model import Declared
 from cdp_exports.entities.secret import Secret
@@ -65,3 +65,6 @@ class S3Connection(_Connection):
 
 
 Connection = Annotated[LocalConnection | S3Connection, Field(discriminator="type")]
+
+CONNECTION: TypeAdapter[Connection] = TypeAdapter(Connection)
+"""Reads a connection from plain data, as the ledger keeps it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from cdp_exports.entities.model import Declared
 
@@ -61,3 +61,6 @@ class CsvFormat(_TextFormat):
 
 
 Format = Annotated[ParquetFormat | JsonFormat | CsvFormat, Field(discriminator="type")]
+
+FORMAT: TypeAdapter[Format] = TypeAdapter(Format)
+"""Reads a format from plain data, as the ledger keeps it."""

@@ -48,7 +48,8 @@ class Pin(_Record):
     changes: str                            # added | all
     sources: tuple[SourcePin, ...]
     key: tuple[str, ...]
-    connection: str
+    connection_id: str
+    connection: dict[str, Any]              # the connection as declared: secrets by name only
     target: str
     owner_folder: str                       # the member's folder, where `_owner` stands
     folder: str
@@ -57,7 +58,6 @@ class Pin(_Record):
     columns: tuple[dict[str, Any], ...]     # the manifest's `schema`
     mapping: tuple[dict[str, str], ...] = ()
     definition: dict[str, Any]
-    overwrite: bool = False
     reason: str | None = None
 
 

@@ -1,0 +1,143 @@
+"""One attempt at a pinned delivery: read, encode, write, verify, publish, record."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cdp_exports.delivery.holding import Holding
+from cdp_exports.delivery.member import Member
+from cdp_exports.delivery.publishing import publish
+from cdp_exports.delivery.rows import Reading, reading_of
+from cdp_exports.destinations.layout import file_path
+from cdp_exports.entities.file_format import FORMAT
+from cdp_exports.errors import CdpExportsError, NotIntact, Skip
+from cdp_exports.formats.write import write
+from cdp_exports.formats.writing import ByteStream, WrittenFile
+from cdp_exports.ledger.records import Attempt, Delivery, FileRecord
+
+if TYPE_CHECKING:
+    from cdp_exports.destinations.destination import FileWriter
+
+
+def attempt_delivery(member: Member, held: Holding, delivery: Delivery, *, run_id: str) -> Delivery:
+    """Try once. However it ends, the ledger knows: committed, failed, cancelled or superseded."""
+    with attempting(member, held, delivery, run_id=run_id) as (attempt, files):
+        with reading_of(member, delivery.pin) as reading:
+            files.write(reading)
+            counts = reading.counts(sum(file.rows or 0 for file in files.records))
+        files.keep()
+        return publish(member, held, files.destination, delivery, attempt, counts, tuple(files.records), reading.sources)
+
+
+@contextmanager
+def attempting(member: Member, held: Holding, delivery: Delivery, *, run_id: str, folder: str | None = None) -> Iterator[tuple[Attempt, Files]]:
+    """An attempt and its files (in the delivery's folder, or another); if it fails it leaves as little as it may."""
+    attempt = member.context.ledger.start_attempt(held.lease, delivery.id, run_id)
+    files = Files(member, held, delivery, attempt, folder=folder)
+    try:
+        yield attempt, files
+    except BaseException as ended:
+        files.give_up(ended)
+        _record_end(member, attempt, ended)
+        raise
+
+
+class Files:
+    """The files of one attempt, recorded in the ledger before their first byte leaves and once they are proved."""
+
+    def __init__(self, member: Member, held: Holding, delivery: Delivery, attempt: Attempt, *, folder: str | None = None) -> None:
+        self.records: list[FileRecord] = []
+        self.destination = member.destination_of(delivery.pin)
+        self._member, self._held, self._delivery, self._attempt = member, held, delivery, attempt
+        self._folder = folder or delivery.pin.folder
+        self._format = FORMAT.validate_python(delivery.pin.format)
+        self._writers: dict[int, tuple[str, FileWriter]] = {}
+        self._kept = False
+
+    def write(self, reading: Reading) -> None:
+        """Stream the rows into files."""
+        progress = self._member.context.progress
+        write(
+            reading.frame,
+            self._format,
+            self._open,
+            self._done,
+            progress=lambda rows: progress(self._member.id, "writing", rows, reading.expected),
+        )
+
+    def copy(self, original: FileRecord, chunks: Iterator[bytes]) -> None:
+        """Write one file from the bytes of a delivered one.
+
+        Raises:
+            NotIntact: they are not what was delivered.
+        """
+        index = len(self.records)
+        writer, digest, size = self._open(index), hashlib.sha256(), 0
+        for chunk in chunks:
+            writer.write(chunk)
+            digest.update(chunk)
+            size += len(chunk)
+        if digest.hexdigest() != original.sha256:
+            raise NotIntact(f"{original.path} is no longer what was delivered.", next_step="It cannot be copied.")
+        self._done(WrittenFile(index, original.rows or 0, size, digest.hexdigest()))
+
+    def keep(self) -> None:
+        """From here on a manifest may list these files: giving up no longer removes them."""
+        self._kept = True
+
+    def give_up(self, ended: BaseException) -> None:
+        """Leave nothing behind of what nobody will ever see: open uploads, and this attempt's files unless they may be the delivery."""
+        for _, writer in self._writers.values():
+            writer.abort()
+        if self._kept and not isinstance(ended, Skip):      # a Skip: another manifest stands there for good
+            return
+        paths = [record.path for record in self.records]
+        try:
+            self.destination.delete(paths)
+            self._member.context.ledger.removed(self._attempt.id, paths)
+        except CdpExportsError:
+            return      # they stand recorded: the next delivery sweeps them
+
+    def path(self, index: int) -> str:
+        """Unique for ever: an attempt never writes where another one did."""
+        return file_path(
+            self._folder,
+            self._delivery.pin.file_name,
+            self._format,
+            names=self._member.names,
+            export_time=self._delivery.export_time,
+            delivery=self._delivery.id,
+            attempt=self._attempt.number,
+            index=index,
+        )
+
+    def _open(self, index: int) -> ByteStream:
+        path = self.path(index)
+        self._held.check()
+        self._member.context.ledger.begin_file(self._held.lease, self._attempt.id, path)
+        writer = self.destination.open(path)
+        self._writers[index] = (path, writer)
+        return writer
+
+    def _done(self, file: WrittenFile) -> None:
+        path, writer = self._writers[file.index]
+        proof = writer.close()
+        record = FileRecord(path=path, rows=file.rows, bytes=file.bytes, sha256=file.sha256, verified_by=proof.value)
+        self._member.context.ledger.end_file(self._attempt.id, record)
+        self.records.append(record)
+        del self._writers[file.index]
+
+
+def _record_end(member: Member, attempt: Attempt, ended: BaseException) -> None:
+    status = "superseded" if isinstance(ended, Skip) else "failed" if isinstance(ended, Exception) else "cancelled"
+    try:
+        if isinstance(ended, CdpExportsError):
+            member.context.ledger.end_attempt(attempt.id, status, error_code=ended.code, error=ended.message, next_step=ended.next_step)
+        else:
+            # an exception's own text may hold data or secrets: only its kind is recorded
+            member.context.ledger.end_attempt(attempt.id, status, error_code=status, error=type(ended).__name__)
+    except CdpExportsError:
+        return          # the ledger is away: the next attempt finds this one abandoned

@@ -1,0 +1,180 @@
+"""The manifest: what a receiver reads to know that a delivery is complete, and of what it consists.
+
+Written last, only where none is: whoever creates it is the delivery. A void one (`covered_by`) closes an export time
+that was begun and never published, so that a late attempt cannot publish it any more.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cdp_exports.entities.export_time import ExportTime
+from cdp_exports.errors import NotIntact
+from cdp_exports.ledger.records import Counts, Delivery, FileRecord, Pin, SourcePin
+
+NAME = "_manifest"
+
+
+class ManifestFile(BaseModel):
+    """One delivered file; `path` is relative to the manifest's folder."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+    verified_by: str
+
+
+class ManifestRows(BaseModel):
+    """Rows by what happened to them; `total` is what the files hold."""
+
+    model_config = ConfigDict(frozen=True)
+
+    total: int
+    inserted: int
+    updated: int
+    deleted: int
+
+
+class Manifest(BaseModel):
+    """The JSON in `_manifest`. Receivers need `files` and `rows`; the rest lets the ledger be rebuilt (`adopt`)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    manifest_version: Literal[1] = 1
+    environment: str
+    export: str
+    kind: str
+    member: str
+    export_time: str
+    delivery: str
+    covered_by: str | None = None
+    attempt: str | None = None
+    chain: str | None = None
+    sequence: int | None = None
+    base_export_time: str | None = None
+    previous_export_time: str | None = None
+    mode: str | None = None
+    sources: tuple[SourcePin, ...] = ()
+    columns: tuple[dict[str, Any], ...] = ()
+    mapping: tuple[dict[str, str], ...] = ()
+    format: dict[str, Any] = {}
+    definition: dict[str, Any] = {}
+    files: tuple[ManifestFile, ...] = ()
+    rows: ManifestRows | None = None
+    left_out: dict[str, int] = {}
+    created_at: datetime
+
+    @property
+    def void(self) -> bool:
+        """It closes an export time that delivered nothing."""
+        return self.covered_by is not None
+
+    def encode(self) -> bytes:
+        """The bytes to publish; `columns` is written as `schema`, the word receivers know."""
+        document = self.model_dump(mode="json", exclude_none=True)
+        document["schema"] = document.pop("columns")
+        if self.void:
+            keep = ("manifest_version", "environment", "export", "kind", "member", "export_time", "delivery", "covered_by", "files", "created_at")
+            document = {key: document[key] for key in keep}
+        return json.dumps(document, indent=1, ensure_ascii=False).encode()
+
+
+def decode(content: bytes, uri: str) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        NotIntact: it is not one, or of a version this package does not know.
+    """
+    try:
+        document = json.loads(content)
+        document["columns"] = document.pop("schema", [])
+        return Manifest.model_validate(document)
+    except (ValueError, TypeError, AttributeError, ValidationError):
+        raise NotIntact(
+            f"{uri} is not a manifest of this package.",
+            next_step="Something else wrote or changed it: move it away, then run `cdp-exports verify`.",
+        ) from None
+
+
+def published(delivery: Delivery, attempt_id: str, counts: Counts, files: tuple[FileRecord, ...], sources: tuple[SourcePin, ...], at: datetime) -> Manifest:
+    """The manifest of a delivery whose files are all verified."""
+    pin = delivery.pin
+    return Manifest(
+        environment=delivery.environment,
+        export=delivery.export,
+        kind=delivery.kind,
+        member=delivery.member,
+        export_time=str(delivery.export_time),
+        delivery=delivery.id,
+        attempt=attempt_id,
+        chain=delivery.chain,
+        sequence=delivery.sequence,
+        base_export_time=str(delivery.base_export_time),
+        previous_export_time=str(delivery.previous_export_time) if delivery.previous_export_time else None,
+        mode=pin.mode,
+        sources=sources,
+        columns=pin.columns,
+        mapping=pin.mapping,
+        format=pin.format,
+        definition=pin.definition,
+        files=tuple(_entry(file, pin) for file in files),
+        rows=ManifestRows(total=counts.delivered, inserted=counts.inserted, updated=counts.updated, deleted=counts.deleted),
+        left_out=counts.left_out,
+        created_at=at,
+    )
+
+
+def void(delivery: Delivery, covered_by: ExportTime, at: datetime) -> Manifest:
+    """The manifest that closes an export time for good."""
+    return Manifest(
+        environment=delivery.environment,
+        export=delivery.export,
+        kind=delivery.kind,
+        member=delivery.member,
+        export_time=str(delivery.export_time),
+        delivery=delivery.id,
+        covered_by=str(covered_by),
+        created_at=at,
+    )
+
+
+def path_of(folder: str) -> str:
+    """Where the manifest of a delivery's folder stands."""
+    return f"{folder}/{NAME}"
+
+
+def files_of(manifest: Manifest, folder: str) -> tuple[FileRecord, ...]:
+    """The manifest's files as the ledger records them."""
+    return tuple(
+        FileRecord(path=f"{folder}/{file.path}", rows=file.rows, bytes=file.bytes, sha256=file.sha256, verified_by=file.verified_by)
+        for file in manifest.files
+    )
+
+
+def counts_of(manifest: Manifest) -> Counts:
+    """The manifest's rows as the ledger counts them."""
+    rows = manifest.rows or ManifestRows(total=0, inserted=0, updated=0, deleted=0)
+    return Counts(
+        received=rows.total + sum(manifest.left_out.values()),
+        delivered=rows.total,
+        left_out=manifest.left_out,
+        inserted=rows.inserted,
+        updated=rows.updated,
+        deleted=rows.deleted,
+    )
+
+
+def _entry(file: FileRecord, pin: Pin) -> ManifestFile:
+    if file.rows is None or file.bytes is None or file.sha256 is None or file.verified_by is None:
+        raise NotIntact(
+            f"{file.path} was never completed and cannot stand in a manifest.",
+            next_step="Run the export again; report this with the run's id if it repeats.",
+        )
+    return ManifestFile(path=file.path.removeprefix(f"{pin.folder}/"), rows=file.rows, bytes=file.bytes, sha256=file.sha256, verified_by=file.verified_by)

@@ -1,0 +1,118 @@
+"""One member of an export, with everything about it that a delivery asks for."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cdp_exports.catalog.catalog import Catalog
+from cdp_exports.delivery.context import Context
+from cdp_exports.destinations.layout import Layout
+from cdp_exports.destinations.open import open_destination
+from cdp_exports.entities.connection import CONNECTION
+from cdp_exports.entities.dataset import Dataset
+from cdp_exports.entities.export import DatasetExport
+from cdp_exports.entities.export_time import ExportTime
+from cdp_exports.entities.nearest import nearest
+from cdp_exports.errors import DeclarationError
+from cdp_exports.ledger.records import Delivery, Pin
+
+if TYPE_CHECKING:
+    from cdp_exports.destinations.destination import FileDestination
+
+
+@dataclass(frozen=True)
+class Member:
+    """A dataset inside an export."""
+
+    context: Context
+    export_id: str
+    export: DatasetExport
+    id: str
+    dataset: Dataset
+
+    @property
+    def environment(self) -> str:
+        return self.context.catalog.environment.name
+
+    @property
+    def exports(self) -> tuple[str, ...]:
+        """The export's id, then the one it had before."""
+        return (self.export_id, self.export.formerly) if self.export.formerly else (self.export_id,)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The member's id, then the one it had before."""
+        return (self.id, self.dataset.formerly) if self.dataset.formerly else (self.id,)
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(path=self.export.path, file_name=self.export.file_name)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What the templates may name, the export time apart."""
+        return {
+            "environment": self.environment,
+            "connection_id": self.export.connection,
+            "export_id": self.export_id,
+            "dataset_id": self.id,
+            "member_id": self.id,
+        }
+
+    @property
+    def destination(self) -> FileDestination:
+        return self.context.open_destination(self.export.connection)
+
+    def destination_of(self, pin: Pin) -> FileDestination:
+        """The place a delivery was pinned to, even if the connection was moved since."""
+        if pin.connection_id in self.context.catalog.connections:
+            now = self.context.open_destination(pin.connection_id)
+            if now.place == pin.target:
+                return now
+        return open_destination(CONNECTION.validate_python(pin.connection), self.context.catalog.root, os.environ)
+
+    def owner_folder(self) -> str:
+        return self.layout.member_folder(self.names)
+
+    def folder(self, export_time: ExportTime) -> str:
+        return self.layout.delivery_folder(self.names, export_time)
+
+    # what the ledger knows of this member
+    def delivery(self, export_time: ExportTime) -> Delivery | None:
+        return self.context.ledger.delivery(self.environment, self.exports, self.members, export_time)
+
+    def last_committed(self) -> Delivery | None:
+        return self.context.ledger.last_committed(self.environment, self.exports, self.members)
+
+    def open_deliveries(self) -> list[Delivery]:
+        return self.context.ledger.open_deliveries(self.environment, self.exports, self.members)
+
+
+def export_of(catalog: Catalog, export_id: str) -> DatasetExport:
+    """The export with this id.
+
+    Raises:
+        DeclarationError: there is none; the nearest name is said.
+    """
+    if export_id not in catalog.exports:
+        raise DeclarationError(f"There is no export {export_id!r}{nearest(export_id, catalog.exports)}.", next_step="`cdp-exports list` shows them all.")
+    return catalog.exports[export_id]
+
+
+def members_of(context: Context, export_id: str, members: tuple[str, ...] | None = None) -> list[Member]:
+    """The export's members, or those asked for.
+
+    Raises:
+        DeclarationError: no such export or member.
+    """
+    export = export_of(context.catalog, export_id)
+    for member in members or ():
+        if member not in export.members:
+            raise DeclarationError(
+                f"{export_id} has no member {member!r}{nearest(member, export.members)}.",
+                next_step=f"Its members are {', '.join(export.members)}.",
+            )
+    chosen = [member for member in export.members if members is None or member in members]
+    return [Member(context, export_id, export, member, context.catalog.datasets[member]) for member in chosen]

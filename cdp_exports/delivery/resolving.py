@@ -1,0 +1,43 @@
+"""A person decides what no program can: was it delivered or not?"""
+
+from __future__ import annotations
+
+from cdp_exports.delivery.holding import holding
+from cdp_exports.delivery.member import Member
+from cdp_exports.delivery.publishing import settle
+from cdp_exports.entities.export_time import ExportTime
+from cdp_exports.errors import DeclarationError
+from cdp_exports.ledger.records import Delivery, State
+
+
+def resolve(member: Member, export_time: ExportTime, *, delivered: bool, run_id: str) -> Delivery:
+    """End the doubt about a delivery whose publishing was begun and whose manifest is not there.
+
+    `delivered`: the receiver has the files, the delivery is committed as the ledger saw it written. Otherwise it goes
+    back to pinned, and the next run of this export time sends the same rows. If the manifest has turned up since, it decides.
+
+    Raises:
+        DeclarationError: there is no doubt about this export time.
+        Skip: its run is still going on, or the export time was closed.
+    """
+    ledger = member.context.ledger
+    with holding(ledger, member.environment, member.export_id, run_id=run_id, export_time=export_time) as held:
+        delivery = member.delivery(export_time)
+        if delivery is None or delivery.state is not State.PUBLISHING or delivery.attempt_id is None:
+            said = "is unknown" if delivery is None else f"is {delivery.state.value}"
+            raise DeclarationError(
+                f"{member.export_id}/{member.id} at {export_time} {said}, not in doubt.",
+                next_step="`cdp-exports history` shows what stands in doubt.",
+            )
+        settled = settle(member, member.destination_of(delivery.pin), delivery)
+        if settled is not None:
+            return settled
+        if not delivered:
+            ledger.reopen(held.lease, delivery.id)
+        else:
+            attempt = next(attempt for attempt in ledger.attempts(delivery.id) if attempt.id == delivery.attempt_id)
+            assert delivery.counts is not None   # recorded with the intent to publish
+            ledger.commit(delivery.id, attempt.id, counts=delivery.counts, files=attempt.files, run_id=attempt.run_id)
+        decided = member.delivery(export_time)
+        assert decided is not None
+        return decided

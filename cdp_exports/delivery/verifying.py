@@ -1,0 +1,107 @@
+"""Re-reading what was delivered and comparing it with manifest, ledger and source."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cdp_exports.delivery import manifest
+from cdp_exports.delivery.content import content_differs
+from cdp_exports.delivery.member import Member
+from cdp_exports.delivery.rows import reading_of
+from cdp_exports.delivery.sweeping import sweep
+from cdp_exports.entities.export_time import ExportTime
+from cdp_exports.errors import DeclarationError, HistoryLost, NotIntact
+from cdp_exports.ledger.records import Delivery, FileRecord, State
+
+if TYPE_CHECKING:
+    from cdp_exports.destinations.destination import FileDestination
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One delivery: the `differences` found (none: intact), and `notes` on what could not be compared any more."""
+
+    delivery: Delivery
+    uri: str
+    files: int
+    bytes: int
+    differences: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def verify(member: Member, *, export_time: ExportTime | None = None) -> Iterator[Verdict]:
+    """Compare this member's deliveries, or the one of an export time, with what the destination holds now.
+
+    Also removes again what lost attempts may have left since the last sweep.
+
+    Raises:
+        DeclarationError: nothing was delivered at this export time.
+        DestinationRefused, TransientError: the destination cannot be read.
+    """
+    sweep(member)
+    deliveries = member.context.ledger.committed(member.environment, member.exports, member.members)
+    if export_time is not None:
+        deliveries = [delivery for delivery in deliveries if delivery.export_time == export_time]
+        if not deliveries:
+            raise DeclarationError(f"{member.export_id}/{member.id} has no committed delivery at {export_time}.", next_step="`cdp-exports history` shows those there are.")
+    for delivery in deliveries:
+        yield inspect(member, delivery, against_source=True)
+
+
+def inspect(member: Member, delivery: Delivery, *, against_source: bool) -> Verdict:
+    """Compare one committed delivery with the destination, and with the source where its versions are still there."""
+    assert delivery.state is State.COMMITTED
+    destination = member.destination_of(delivery.pin)
+    differences = list(_manifest_differences(destination, delivery))
+    for file in delivery.files:
+        member.context.progress(member.id, f"reading {file.path.rpartition('/')[2]}", 0, file.rows)
+        differences += _file_differences(destination, file)
+    notes: list[str] = []
+    if against_source and not differences:
+        try:
+            with reading_of(member, delivery.pin) as reading:
+                difference = content_differs(destination, delivery, reading)
+            differences += [difference] if difference else []
+        except HistoryLost as lost:
+            notes.append(f"not compared with the source, whose history is gone: {lost.message}")
+    uri = destination.uri(delivery.pin.folder)
+    return Verdict(delivery, uri, len(delivery.files), delivery.bytes or 0, tuple(differences), tuple(notes))
+
+
+def _manifest_differences(destination: FileDestination, delivery: Delivery) -> Iterator[str]:
+    path = manifest.path_of(delivery.pin.folder)
+    content = destination.read(path)
+    if content is None:
+        yield f"{destination.uri(path)} is missing"
+        return
+    try:
+        found = manifest.decode(content, destination.uri(path))
+    except NotIntact as error:
+        yield error.message
+        return
+    if found.delivery != delivery.id:
+        yield f"{destination.uri(path)} is of another delivery, {found.delivery}"
+    elif found.attempt != delivery.attempt_id:
+        yield f"{destination.uri(path)} was written by attempt {found.attempt}, the ledger holds {delivery.attempt_id}"
+    elif {file.path: file for file in manifest.files_of(found, delivery.pin.folder)} != {file.path: file for file in delivery.files}:
+        yield f"{destination.uri(path)} lists other files than the ledger"
+    elif manifest.counts_of(found) != delivery.counts:
+        yield f"{destination.uri(path)} counts other rows than the ledger"
+
+
+def _file_differences(destination: FileDestination, file: FileRecord) -> Iterator[str]:
+    chunks = destination.stream(file.path)
+    if chunks is None:
+        yield f"{destination.uri(file.path)} is missing"
+        return
+    digest, size = hashlib.sha256(), 0
+    for chunk in chunks:
+        digest.update(chunk)
+        size += len(chunk)
+    if size != file.bytes:
+        yield f"{destination.uri(file.path)} has {size} bytes, delivered were {file.bytes}"
+    elif digest.hexdigest() != file.sha256:
+        yield f"{destination.uri(file.path)} has another content than was delivered"
