@@ -1,0 +1,174 @@
+"""What one run does: deliver one export at one export time and tell Dagster how each member ended."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from dagster import (
+    AssetCheckKey,
+    AssetCheckResult,
+    AssetExecutionContext,
+    AssetKey,
+    AssetRecordsFilter,
+    Config,
+    DagsterExecutionInterruptedError,
+    DagsterInstance,
+    Failure,
+    MaterializeResult,
+    RetryRequested,
+)
+from pydantic import Field
+
+from cdp_exports.assets import events
+from cdp_exports.assets.keys import dataset_export_key, resource_key
+from cdp_exports.assets.ledger import open_ledger
+from cdp_exports.catalog.catalog import Catalog
+from cdp_exports.delivery.context import Context
+from cdp_exports.delivery.deliver import deliver
+from cdp_exports.delivery.outcome import Outcome
+from cdp_exports.entities.export_time import ExportTime
+from cdp_exports.errors import CdpExportsError, DeclarationError, TransientError
+
+if TYPE_CHECKING:
+    from cdp_exports.sources.source import Source
+
+MAX_RETRIES = 3
+"""How often a step tries again when nothing but transient failures stood in its way."""
+
+FIRST_WAIT_SECONDS = 5.0
+"""The wait before the first retry; each later one is twice as long."""
+
+
+class DeliveryConfig(Config):
+    """What a person may choose for one run."""
+
+    full: bool = Field(default=False, description="Deliver the whole dataset and start a new chain.")
+
+
+class Watcher:
+    """Who looks on from this process; by default nobody does."""
+
+    def progress(self, member: str, step: str, done: int, total: int | None) -> None:
+        """Rows so far, and rows expected where that is known."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """A member ended; after a retry it may end again."""
+
+    def broke_off(self, error: CdpExportsError) -> None:
+        """The run ended before it came to a member, or between two."""
+
+    def interrupted(self, dagster: AssetExecutionContext) -> None:
+        """Somebody stops this process."""
+
+
+def run_export(
+    dagster: AssetExecutionContext, catalog: Catalog, export_id: str, watcher: Watcher
+) -> Iterator[MaterializeResult[None] | AssetCheckResult]:
+    """Deliver the selected members.
+
+    Yields a materialization for each committed member and a check result for every member. A skip leaves the run green.
+
+    Raises:
+        Failure: a member failed in a way that trying again cannot help; the others were delivered.
+        RetryRequested: all that failed may pass by itself.
+    """
+    failed: list[CdpExportsError] = []
+    try:
+        export_time = _export_time(dagster)
+        context = _context(dagster, catalog, watcher)
+        members = [member for member in catalog.exports[export_id].members if _key(export_id, member) in dagster.selected_asset_keys]
+        for outcome in deliver(
+            context,
+            export_id,
+            export_time,
+            run_id=dagster.run_id,
+            members=members,
+            full=DeliveryConfig(**dagster.op_execution_context.op_config).full,
+            known_elsewhere=known_to_dagster(dagster.instance, catalog.environment.name, export_id, members),
+        ):
+            watcher.ended(outcome)
+            if outcome.error is not None and outcome.status == "failed":
+                failed.append(outcome.error)
+            yield from _tell(dagster, context, outcome)
+    except CdpExportsError as error:
+        watcher.broke_off(error.of(export=export_id))
+        failed.append(error)
+    except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+        watcher.interrupted(dagster)
+        raise
+    if failed:
+        raise _end(failed, retries=dagster.retry_number) from None
+
+
+def _export_time(dagster: AssetExecutionContext) -> ExportTime:
+    if not dagster.selected_asset_keys:
+        raise DeclarationError("The check `delivered` only reports on a delivery.", next_step="Materialize its asset instead.")
+    if not dagster.has_partition_key:
+        raise DeclarationError("A run delivers one export time, and this one names none.", next_step="Choose one partition.")
+    return ExportTime.parse(dagster.partition_key)
+
+
+def _context(dagster: AssetExecutionContext, catalog: Catalog, watcher: Watcher) -> Context:
+    destinations = dagster.resources
+
+    def open_dataset(dataset_id: str) -> Source:
+        from cdp_exports.sources.open import open_source
+
+        return open_source(catalog.datasets[dataset_id], catalog.root, os.environ)
+
+    return Context(
+        catalog=catalog,
+        ledger=open_ledger(catalog.environment, dagster.instance),
+        open_source=open_dataset,
+        open_destination=lambda connection_id: getattr(destinations, resource_key(connection_id)).open(),
+        progress=watcher.progress,
+    )
+
+
+def _tell(dagster: AssetExecutionContext, context: Context, outcome: Outcome) -> Iterator[MaterializeResult[None] | AssetCheckResult]:
+    key = _key(outcome.export, outcome.member)
+    if outcome.status == "committed" and outcome.delivery is not None:
+        attempts = len(context.ledger.attempts(outcome.delivery.id))
+        yield events.materialization(key, outcome, outcome.delivery, run_id=dagster.run_id, attempts=attempts)
+    if outcome.status == "skipped":
+        dagster.log_event(events.observation(key, outcome))
+    if outcome.error is not None:
+        dagster.log.warning(str(outcome.error))
+    if AssetCheckKey(key, events.DELIVERED) in dagster.selected_asset_check_keys:
+        yield events.check_result(key, outcome)
+
+
+def _end(failed: Sequence[CdpExportsError], *, retries: int) -> Failure | RetryRequested:
+    if all(isinstance(error, TransientError) for error in failed) and retries < MAX_RETRIES:
+        return RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=FIRST_WAIT_SECONDS * 2**retries)
+    return Failure(description="\n".join(map(str, failed)), metadata=events.error_metadata(failed[0]), allow_retries=False)
+
+
+def known_to_dagster(instance: DagsterInstance, environment: str, export_id: str, members: Sequence[str]) -> Mapping[str, ExportTime]:
+    """The newest export time of each member that Dagster holds a materialization of this environment for.
+
+    What people reported by hand, or what another environment of the same instance delivered, does not count.
+    """
+    known: dict[str, ExportTime] = {}
+    for member in members:
+        key = _key(export_id, member)
+        for partition in sorted(instance.get_materialized_partitions(key), reverse=True):
+            if _is_ours(instance, key, partition, environment):
+                known[member] = ExportTime.parse(partition)
+                break
+    return known
+
+
+def _is_ours(instance: DagsterInstance, key: AssetKey, partition: str, environment: str) -> bool:
+    found = instance.fetch_materializations(AssetRecordsFilter(asset_key=key, asset_partitions=[partition]), limit=1)
+    for record in found.records:
+        if record.asset_materialization is not None:
+            value = record.asset_materialization.metadata.get("cdp/environment")
+            return value is not None and value.value == environment
+    return False
+
+
+def _key(export_id: str, member: str) -> AssetKey:
+    return dataset_export_key(export_id, member)

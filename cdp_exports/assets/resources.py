@@ -1,0 +1,119 @@
+"""Connections as Dagster resources.
+
+Each type of connection has a resource type with the same fields. Secrets are environment variables to Dagster too: it
+stores their names only, and the values exist in the memory of the run that uses them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import UnionType
+from typing import TYPE_CHECKING, Any, ClassVar, Union, get_args, get_origin
+
+from dagster import ConfigurableResource, EnvVar
+from pydantic import BaseModel, Field, create_model
+
+from cdp_exports.assets.keys import resource_key
+from cdp_exports.catalog.catalog import Catalog
+from cdp_exports.entities.connection import Connection, LocalConnection, S3Connection
+from cdp_exports.entities.secret import Secret
+
+if TYPE_CHECKING:
+    from cdp_exports.destinations.destination import FileDestination
+
+_NOT_ITS_MATTER = {"type", "description", "shared_with"}
+
+
+class DestinationResource(ConfigurableResource[Any]):
+    """What a run opens its destination with. Any resource with this `open` may stand in its place."""
+
+    declares: ClassVar[type[BaseModel]]
+
+    root: str = "."
+    """The folder that relative paths count from."""
+
+    def open(self) -> FileDestination:
+        """The destination; secrets are handed over by field, not through the process's environment.
+
+        Raises:
+            DestinationRefused, TransientError: as `open_destination`.
+        """
+        from cdp_exports.destinations.open import open_destination
+
+        values: dict[str, Any] = {"type": get_args(self.declares.model_fields["type"].annotation)[0]}
+        secrets: dict[str, str] = {}
+        for name in _fields(self.declares):
+            value: Any = getattr(self, name)
+            if value is not None and _is_secret(self.declares, name):
+                reference = Secret(env=f"connection.{name}")     # no environment variable has a dot in its name
+                secrets[reference.env] = value
+                value = reference
+            values[name] = value
+        connection: Any = self.declares(**values)
+        return open_destination(connection, Path(self.root), {**os.environ, **secrets})
+
+
+def _fields(declares: type[BaseModel]) -> list[str]:
+    return [name for name in declares.model_fields if name not in _NOT_ITS_MATTER]
+
+
+def _is_secret(declares: type[BaseModel], name: str) -> bool:
+    annotation = declares.model_fields[name].annotation
+    return Secret in (get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,))
+
+
+def _resource_type(name: str, declares: type[BaseModel]) -> type[DestinationResource]:
+    fields: dict[str, Any] = {}
+    for field_name in _fields(declares):
+        field = declares.model_fields[field_name]
+        secret = _is_secret(declares, field_name)
+        default = ... if field.is_required() else field.default
+        fields[field_name] = (
+            (str if field.is_required() else str | None) if secret else field.annotation,
+            Field(default, description=field.description, repr=not secret),
+        )
+    made = create_model(name, __base__=DestinationResource, __module__=__name__, __doc__=declares.__doc__, **fields)
+    made.declares = declares
+    return made
+
+
+LocalDestinationResource = _resource_type("LocalDestinationResource", LocalConnection)
+S3DestinationResource = _resource_type("S3DestinationResource", S3Connection)
+
+_TYPES: dict[type[BaseModel], type[DestinationResource]] = {
+    LocalConnection: LocalDestinationResource,
+    S3Connection: S3DestinationResource,
+}
+
+
+def destination_resource(connection: Connection, root: Path) -> DestinationResource:
+    """The resource of a declared connection."""
+    values = {
+        name: EnvVar(value.env) if isinstance(value, Secret) else value
+        for name in _fields(type(connection))
+        if (value := getattr(connection, name)) is not None
+    }
+    return _TYPES[type(connection)](root=str(root), **values)
+
+
+def connection_resources(catalog: Catalog) -> dict[str, DestinationResource]:
+    """The resources of all connections, by resource key."""
+    return {
+        resource_key(connection_id): destination_resource(connection, catalog.root)
+        for connection_id, connection in catalog.connections.items()
+    }
+
+
+def check_secrets(catalog: Catalog, environ: Mapping[str, str]) -> None:
+    """Whether the connections' secrets are there, before Dagster looks for them and fails at greater length.
+
+    Raises:
+        DeclarationError: a variable is not set.
+    """
+    for connection in catalog.connections.values():
+        for name in _fields(type(connection)):
+            value = getattr(connection, name)
+            if isinstance(value, Secret):
+                value.reveal(environ)

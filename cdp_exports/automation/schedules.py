@@ -1,0 +1,59 @@
+"""One schedule per export with a cadence; its toggle in Dagster is the export's on and off."""
+
+from __future__ import annotations
+
+from dagster import DagsterInstance, DefaultScheduleStatus, RunRequest, ScheduleDefinition, ScheduleEvaluationContext, SkipReason
+
+from cdp_exports.assets.keys import dataset_export_key, op_name, partitions_name
+from cdp_exports.assets.ledger import open_ledger
+from cdp_exports.automation.implicit_job import IMPLICIT_ASSET_JOB
+from cdp_exports.catalog.catalog import Catalog
+from cdp_exports.entities.cadence import Cadence
+from cdp_exports.entities.export_time import ExportTime
+
+
+def export_schedules(catalog: Catalog) -> list[ScheduleDefinition]:
+    """The schedules of all exports that have a cadence."""
+    return [_schedule(catalog, export_id, export.schedule) for export_id, export in catalog.exports.items() if export.schedule]
+
+
+def _schedule(catalog: Catalog, export_id: str, cadence: Cadence) -> ScheduleDefinition:
+    export = catalog.exports[export_id]
+    partitions = partitions_name(catalog.environment.name, export_id)
+    cron, zone = cadence.to_cron(catalog.environment.time_zone)
+
+    def evaluate(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
+        tick = context.scheduled_execution_time
+        if not cadence.contains(tick):
+            return SkipReason(f"{tick:%Y-%m-%d %H:%M} is outside this schedule's start and end.")
+        export_time = _name_tick(catalog, export_id, ExportTime(tick), context.instance)
+        context.instance.add_dynamic_partitions(partitions, [str(export_time)])
+        return RunRequest(
+            run_key=str(ExportTime(tick)),
+            partition_key=str(export_time),
+            asset_selection=[dataset_export_key(export_id, member) for member in export.members],
+            tags={"cdp/export": export_id, "cdp/connection": export.connection},
+        )
+
+    return ScheduleDefinition(
+        name=op_name(catalog.environment.name, export_id),
+        job_name=IMPLICIT_ASSET_JOB,
+        cron_schedule=cron,
+        execution_timezone=zone,
+        execution_fn=evaluate,
+        default_status=DefaultScheduleStatus.RUNNING if export.active else DefaultScheduleStatus.STOPPED,
+        description=export.description,
+        tags={"cdp/export": export_id, "cdp/connection": export.connection},
+        metadata={"cdp/members": ", ".join(export.members)},
+    )
+
+
+def _name_tick(catalog: Catalog, export_id: str, tick: ExportTime, instance: DagsterInstance) -> ExportTime:
+    """The export time of a tick: its own minute, or a minted one where that is not new or the ledger's clock is not there yet."""
+    environment = catalog.environment.name
+    ledger = open_ledger(catalog.environment, instance)
+    newest = ledger.newest_time(environment, export_id)
+    if (newest is None or newest < tick) and tick.at <= ledger.now():
+        ledger.note_time(environment, export_id, tick)
+        return tick
+    return ledger.mint(environment, export_id)

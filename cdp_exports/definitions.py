@@ -1,0 +1,43 @@
+"""A catalog as Dagster definitions, and the code location that workspace.yaml and `dg` load."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import dagster as dg
+
+from cdp_exports.assets.dataset_exports import dataset_export_assets
+from cdp_exports.assets.datasets import dataset_assets
+from cdp_exports.assets.ledger import check_ledger
+from cdp_exports.assets.resources import connection_resources
+from cdp_exports.automation.schedules import export_schedules
+from cdp_exports.catalog.catalog import Catalog
+from cdp_exports.catalog.load import find_catalog, load
+
+
+def build_definitions(catalog: Catalog | Path | str) -> dg.Definitions:
+    """Assets, schedules and resources of a catalog, to be used alone or merged into a project's own Definitions.
+
+    The executor is left to the project; in-process is right for deliveries, which are one step each.
+
+    Args:
+        catalog: a loaded catalog, or the folder to load it from.
+
+    Raises:
+        DeclarationError: the catalog is wrong (all problems at once), or its ledger cannot be shared by the runs.
+    """
+    if not isinstance(catalog, Catalog):
+        catalog = load(Path(catalog))
+    check_ledger(catalog.environment, os.environ)
+    return dg.Definitions(
+        assets=[*dataset_assets(catalog), *(dataset_export_assets(catalog, export_id) for export_id in catalog.exports)],
+        schedules=export_schedules(catalog),
+        resources=connection_resources(catalog),
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The definitions of the catalog that `CDP_EXPORTS_CATALOG` names, else of `catalog/` beside pyproject.toml."""
+    return dg.Definitions.merge(build_definitions(find_catalog(os.environ)), dg.Definitions(executor=dg.in_process_executor))
