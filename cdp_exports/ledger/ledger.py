@@ -1,137 +1,225 @@
-"""The ledger's face: what was delivered, what was skipped and why. It alone decides.
+"""The ledger's face: what was delivered, what was skipped and why. It alone decides."""
 
-CONTRACT DRAFT: bodies follow.
-"""
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
 
 from cdp_exports.entities.export_time import ExportTime
-from cdp_exports.ledger.records import Attempt, Counts, Delivery, FileRecord, Lease, Pin, SkipRecord
+from cdp_exports.ledger import attempts, clock, deliveries, export_times, files, history, leases
+from cdp_exports.ledger.database import Database
+from cdp_exports.ledger.migration import bring_up_to_date
+from cdp_exports.ledger.records import Attempt, Counts, Delivery, FileRecord, Lease, SkipRecord, State
 
 
 class Ledger:
-    """All methods are one short transaction each; several writers on several machines are safe.
+    """All methods are one short transaction each; several writers on several machines are safe, and threads too.
 
-    Raises TransientError where the database is unreachable or locked, LedgerNewer where a newer version migrated it.
+    A fenced method raises Skip (`superseded`) unless its lease is the export's newest and unexpired; the check and the
+    write are one transaction. Every method raises TransientError where the database is unreachable or locked, and
+    LedgerRefused where it says no (credentials, rights, no space).
     """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     @classmethod
     def open(cls, url: str) -> Ledger:
-        """Connect; create or migrate the tables. `url`: sqlite:///path or postgresql+psycopg2://... (postgresql:// is read as that)."""
-        raise NotImplementedError
+        """Connect; create or migrate the tables. `url`: sqlite:///path or postgresql+psycopg2://... (postgresql:// is read as that).
+
+        Raises:
+            DeclarationError: the URL is none, or Postgres' driver is not installed.
+            LedgerNewer: a newer version of this package migrated it.
+        """
+        database = Database(url)
+        bring_up_to_date(database)
+        return cls(database)
+
+    def close(self) -> None:
+        """Let go of the connections. What is called afterwards connects again."""
+        self._database.close()
 
     def now(self) -> datetime:
         """The database's clock, UTC: the one clock all machines share."""
-        raise NotImplementedError
+        with self._database.read() as connection:
+            return clock.now(connection)
 
     # -- export times
     def mint(self, environment: str, export: str) -> ExportTime:
-        """A new export time: max(current minute, newest + 1 minute), at most 10 minutes ahead, else ClockSkew. Atomic: two callers get two."""
-        raise NotImplementedError
+        """A new export time: max(current minute, newest + 1 minute). Atomic: two callers get two.
+
+        Raises:
+            ClockSkew: it would be more than 10 minutes ahead.
+        """
+        with self._database.write() as connection:
+            return export_times.mint(connection, environment, export)
 
     def note_time(self, environment: str, export: str, export_time: ExportTime) -> None:
         """Remember a typed or scheduled export time so that minted ones are later. Idempotent.
 
-        Raises DeclarationError where it is later than now by the database's clock."""
-        raise NotImplementedError
+        Raises:
+            DeclarationError: it is later than now, and than every minted one.
+        """
+        with self._database.write() as connection:
+            export_times.note(connection, environment, export, export_time)
 
     def newest_time(self, environment: str, export: str) -> ExportTime | None:
-        raise NotImplementedError
+        with self._database.read() as connection:
+            return export_times.newest(connection, environment, export)
 
     # -- the lease: one an export
     def acquire(self, environment: str, export: str, *, run_id: str, export_time: ExportTime, seconds: float) -> Lease | None:
-        """Take the lease if it is free, expired, or already held by this run_id (then with a new token). None: somebody else holds it; see `holder`."""
-        raise NotImplementedError
+        """Take the lease if it is free, expired, or already held by this run_id (then with a new token).
+
+        None: somebody else holds it; see `holder`."""
+        with self._database.write() as connection:
+            return leases.acquire(connection, environment, export, run_id=run_id, export_time=export_time, seconds=seconds)
 
     def holder(self, environment: str, export: str) -> Lease | None:
         """Who holds it now (unexpired)."""
-        raise NotImplementedError
+        with self._database.read() as connection:
+            return leases.holder(connection, environment, export)
 
     def renew(self, lease: Lease, *, seconds: float) -> bool:
-        """Heartbeat; False if it was lost (taken over by another token, released)."""
-        raise NotImplementedError
+        """Heartbeat; revives an expired lease that nobody took. False if it was lost (taken over, released)."""
+        with self._database.write() as connection:
+            return leases.renew(connection, lease, seconds=seconds)
 
     def release(self, lease: Lease) -> None:
-        raise NotImplementedError
+        """Free it, if it is still this one's."""
+        with self._database.write() as connection:
+            leases.release(connection, lease)
 
     # -- deliveries. `exports` and `members` hold the current id first, then the one it had before
     def delivery(self, environment: str, exports: tuple[str, ...], members: tuple[str, ...], export_time: ExportTime) -> Delivery | None:
-        raise NotImplementedError
+        with self._database.read() as connection:
+            return deliveries.one(connection, environment, exports, members, export_time)
 
     def last_committed(self, environment: str, exports: tuple[str, ...], members: tuple[str, ...]) -> Delivery | None:
         """The committed delivery with the newest export time."""
-        raise NotImplementedError
+        with self._database.read() as connection:
+            return deliveries.last_committed(connection, environment, exports, members)
+
+    def committed(self, environment: str, exports: tuple[str, ...], members: tuple[str, ...]) -> list[Delivery]:
+        """All committed deliveries, oldest first."""
+        with self._database.read() as connection:
+            return deliveries.in_state(connection, environment, exports, members, State.COMMITTED)
 
     def open_deliveries(self, environment: str, exports: tuple[str, ...], members: tuple[str, ...]) -> list[Delivery]:
         """Pinned or publishing, oldest first (normally at most one)."""
-        raise NotImplementedError
+        with self._database.read() as connection:
+            return deliveries.in_state(connection, environment, exports, members, *deliveries.OPEN)
 
     def pin(self, lease: Lease, delivery: Delivery) -> None:
-        """Record a new delivery (state pinned). Fenced: raises Skip(reason="superseded") unless the lease is still valid.
-        The database refuses a second open delivery of one member (partial unique index)."""
-        raise NotImplementedError
+        """Record a new delivery (state pinned). Fenced.
 
-    def start_attempt(self, lease: Lease, delivery_id: str, run_id: str) -> Attempt:
-        """A new attempt, status running. Running attempts of earlier tokens become `abandoned`. Fenced."""
-        raise NotImplementedError
-
-    def begin_file(self, lease: Lease | None, attempt_id: str, path: str) -> None:
-        """Record the path before its first byte leaves. Fenced where a lease is given (replay into another folder has none)."""
-        raise NotImplementedError
-
-    def end_file(self, attempt_id: str, file: FileRecord) -> None:
-        raise NotImplementedError
+        The database refuses a second open delivery of one member, and a second delivery at one export time: Skip superseded."""
+        with self._database.write() as connection:
+            deliveries.pin(connection, lease, delivery)
 
     def publishing(self, lease: Lease, attempt_id: str, counts: Counts) -> None:
-        """Record the intent to create the manifest (and the counts): state publishing, attempt_id. Fenced, and only from `pinned`, or from `publishing` by the same attempt; else Skip superseded."""
-        raise NotImplementedError
+        """Record the intent to create the manifest (and the counts): state publishing, attempt_id. Fenced, and only from `pinned`,
+        or from `publishing` by the same attempt; else Skip superseded."""
+        with self._database.write() as connection:
+            deliveries.publishing(connection, lease, attempt_id, counts)
 
     def commit(self, delivery_id: str, attempt_id: str, *, counts: Counts, files: Iterable[FileRecord], run_id: str) -> Delivery:
-        """State committed with this attempt's complete, closed list of files. Not fenced: the manifest decided. Idempotent for the same attempt;
-        a second commit by another attempt raises Skip superseded."""
-        raise NotImplementedError
+        """State committed with this attempt's complete, closed list of files. Not fenced: the manifest decided.
+
+        Attempts still running become `abandoned`. Idempotent for the same attempt; of a delivery that is covered, or was
+        committed by another attempt: Skip superseded."""
+        with self._database.write() as connection:
+            return deliveries.commit(connection, delivery_id, attempt_id, counts=counts, delivered=tuple(files), run_id=run_id)
 
     def cover(self, delivery_id: str, covered_by: ExportTime) -> None:
-        """State covered. Only from pinned or publishing."""
-        raise NotImplementedError
+        """State covered; attempts still running become `abandoned`. Idempotent; of a committed delivery: Skip superseded."""
+        with self._database.write() as connection:
+            deliveries.cover(connection, delivery_id, covered_by)
 
     def reopen(self, lease: Lease, delivery_id: str) -> None:
         """From publishing back to pinned (`resolve --resend`). Fenced."""
-        raise NotImplementedError
-
-    def end_attempt(self, attempt_id: str, status: str, *, error_code: str | None = None, error: str | None = None, next_step: str | None = None) -> None:
-        raise NotImplementedError
+        with self._database.write() as connection:
+            deliveries.reopen(connection, lease, delivery_id)
 
     def replace(self, delivery_id: str, attempt_id: str, *, files: Iterable[FileRecord], run_id: str) -> None:
-        """A replay succeeded in place: the committed delivery's files are now this attempt's. Chain and counts stay."""
-        raise NotImplementedError
+        """A replay succeeded in place: the committed delivery's files are now this attempt's, the former attempt is superseded.
+        Chain and counts stay."""
+        with self._database.write() as connection:
+            deliveries.replace(connection, delivery_id, attempt_id, delivered=tuple(files), run_id=run_id)
+
+    def adopt(self, found: Iterable[Delivery]) -> int:
+        """Record committed deliveries rebuilt from manifests, with one attempt each, that are not here as committed or covered.
+
+        One transaction. How many were recorded."""
+        with self._database.write() as connection:
+            recorded = 0
+            for delivery in found:
+                recorded += deliveries.adopt(connection, delivery)
+                export_times.note_delivered(connection, delivery.environment, delivery.export, delivery.export_time)
+            return recorded
+
+    # -- attempts and their files
+    def start_attempt(self, lease: Lease, delivery_id: str, run_id: str) -> Attempt:
+        """A new attempt, status running. Fenced. What runs for this export under another token, or for this delivery, is `abandoned`."""
+        with self._database.write() as connection:
+            return attempts.start(connection, lease, delivery_id, run_id)
+
+    def end_attempt(
+        self, attempt_id: str, status: str, *, error_code: str | None = None, error: str | None = None, next_step: str | None = None
+    ) -> None:
+        with self._database.write() as connection:
+            attempts.end(connection, attempt_id, status, error_code=error_code, error=error, next_step=next_step)
 
     def attempts(self, delivery_id: str) -> list[Attempt]:
         """All attempts with their files, oldest first."""
-        raise NotImplementedError
+        with self._database.read() as connection:
+            return attempts.of(connection, delivery_id)
 
-    def leftovers(self, environment: str, export: str) -> list[tuple[str, FileRecord]]:
-        """(attempt_id, file) recorded by attempts that did not become the delivery, whose delivery is committed or covered, not yet removed."""
-        raise NotImplementedError
+    def last_attempts(self, environment: str) -> dict[tuple[str, str], Attempt]:
+        """The newest attempt of every (export, member), without its files."""
+        with self._database.read() as connection:
+            return attempts.last(connection, environment)
+
+    def begin_file(self, lease: Lease, attempt_id: str, path: str) -> None:
+        """Record the path before its first byte leaves. Fenced."""
+        with self._database.write() as connection:
+            files.begin(connection, lease, attempt_id, path)
+
+    def end_file(self, attempt_id: str, file: FileRecord) -> None:
+        """Record what was written and proved."""
+        with self._database.write() as connection:
+            files.end(connection, attempt_id, file)
+
+    def leftovers(self, environment: str, exports: tuple[str, ...], members: tuple[str, ...]) -> list[tuple[Delivery, list[Attempt]]]:
+        """Committed or covered deliveries with attempts that left something behind; the attempts carry just those files.
+
+        A running attempt's files, and a path where a delivered file stands now, are not among them."""
+        with self._database.read() as connection:
+            found = files.leftovers(connection, environment, exports, members)
+            decided = deliveries.by_ids(connection, found)
+            return [
+                (
+                    decided[delivery_id],
+                    [
+                        attempt.model_copy(update={"files": left[attempt.id]})
+                        for attempt in attempts.of(connection, delivery_id)
+                        if attempt.id in left
+                    ],
+                )
+                for delivery_id, left in found.items()
+            ]
 
     def removed(self, attempt_id: str, paths: Iterable[str]) -> None:
         """Mark files as swept."""
-        raise NotImplementedError
+        with self._database.write() as connection:
+            files.removed(connection, attempt_id, paths)
 
-    def adopt(self, deliveries: Iterable[Delivery]) -> int:
-        """Insert committed deliveries rebuilt from manifests (with one attempt each, status committed, and its files) that are not here yet; how many were added. One transaction."""
-        raise NotImplementedError
-
-    # -- skips and reading
+    # -- what happened
     def skip(self, record: SkipRecord) -> None:
-        raise NotImplementedError
+        with self._database.write() as connection:
+            history.skip(connection, record)
 
     def history(self, environment: str, export: str | None = None, *, limit: int = 50) -> list[Delivery | SkipRecord]:
-        """Newest first."""
-        raise NotImplementedError
-
-    def last_attempts(self, environment: str) -> dict[tuple[str, str], Attempt]:
-        """The newest attempt of every (export, member)."""
-        raise NotImplementedError
+        """Newest export time first."""
+        with self._database.read() as connection:
+            return history.newest(connection, environment, export, limit)

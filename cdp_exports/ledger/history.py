@@ -1,0 +1,37 @@
+"""What happened, newest first: deliveries and skips."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Select, Table, insert, select
+
+from cdp_exports.entities.export_time import ExportTime
+from cdp_exports.ledger import deliveries
+from cdp_exports.ledger.records import Delivery, SkipRecord
+from cdp_exports.ledger.tables import deliveries as delivery_rows
+from cdp_exports.ledger.tables import skips
+
+_COLUMNS = [skips.c[name] for name in SkipRecord.model_fields]
+
+
+def skip(connection: Connection, record: SkipRecord) -> None:
+    connection.execute(insert(skips).values({name: getattr(record, name) for name in SkipRecord.model_fields}))
+
+
+def newest(connection: Connection, environment: str, export: str | None, limit: int) -> list[Delivery | SkipRecord]:
+    """By export time, then by when it was pinned or skipped."""
+
+    def of(query: Select[*tuple[Any, ...]], table: Table, moment: str) -> Select[*tuple[Any, ...]]:
+        query = query.where(table.c.environment == environment)
+        if export is not None:
+            query = query.where(table.c.export == export)
+        return query.order_by(table.c.export_time.desc(), table.c[moment].desc()).limit(limit)
+
+    delivered = deliveries.read(connection, of(select(delivery_rows), delivery_rows, "pinned_at"))
+    skipped = [SkipRecord.model_validate(row) for row in connection.execute(of(select(*_COLUMNS), skips, "at")).mappings()]
+    return sorted([*delivered, *skipped], key=_order, reverse=True)[:limit]
+
+
+def _order(event: Delivery | SkipRecord) -> tuple[ExportTime, Any]:
+    return event.export_time, event.pinned_at if isinstance(event, Delivery) else event.at
