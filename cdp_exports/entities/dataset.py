@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
-from cdp_exports.entities.model import Address, Declared, Id, Owner, Several, Word, repeated
-from cdp_exports.entities.secret import Secret
+from cdp_exports.entities.model import Address, Declared, Id, Owner, Several, Word, WrongItem, each_once
+from cdp_exports.entities.secret import Secret, is_reference
 
 _CREDENTIAL = re.compile(r"secret|passw|passphrase|token$|access_?key|account_?key|private_?key|sas_?key|credentials?$", re.IGNORECASE)
 _USER_IN_URL = re.compile(r"://[^/]*@")
 
 
 def _text_or_reference(value: object) -> str:
-    return "reference" if isinstance(value, Mapping | Secret) else "text"
+    return "reference" if is_reference(value) else "text"
 
 
 Option = Annotated[Annotated[str, Tag("text")] | Annotated[Secret, Tag("reference")], Discriminator(_text_or_reference)]
@@ -39,7 +38,7 @@ class DeltaSource(Declared):
     def _credentials_by_reference(cls, value: dict[str, Option]) -> dict[str, Option]:
         for name, option in value.items():
             if isinstance(option, str) and (_CREDENTIAL.search(name) or _USER_IN_URL.search(option)):
-                raise ValueError(f"{name!r} is a credential, never written in the catalog; name its environment variable: `{{env: NAME}}`")
+                raise WrongItem("a credential is never written in the catalog; name its environment variable: `{env: NAME}`", item=name)
         return value
 
 
@@ -70,9 +69,7 @@ class Dataset(Declared):
     @field_validator("key")
     @classmethod
     def _each_column_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if twice := repeated(value):
-            raise ValueError(f"the column {twice!r} is named twice")
-        return value
+        return each_once(value)
 
     @field_validator("asset_key")
     @classmethod

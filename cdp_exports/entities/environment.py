@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import field_validator
 
 from cdp_exports.entities.model import Declared, Id
+from cdp_exports.entities.nearest import nearest
 from cdp_exports.entities.secret import Secret
 
 
@@ -32,5 +33,6 @@ class Environment(Declared):
         try:
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError, OSError):    # OSError: a folder of the database, such as Europe
-            raise ValueError("this is no time zone of the IANA database; write for example Europe/Paris or UTC") from None
+            hint = nearest(value, available_timezones())
+            raise ValueError(f"{value!r} is no time zone of the IANA database, such as Europe/Paris or UTC{hint}") from None
         return value

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from cdp_exports.entities.cadence import Cadence
 from cdp_exports.entities.file_format import Format, ParquetFormat
-from cdp_exports.entities.model import Declared, Id, Owner, Several, repeated
+from cdp_exports.entities.model import Declared, Id, Owner, Several, each_once
 from cdp_exports.entities.templates import check_file_name, check_path
 
 
@@ -70,9 +70,7 @@ class DatasetExport(Declared):
     @field_validator("datasets")
     @classmethod
     def _each_dataset_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if twice := repeated(value):
-            raise ValueError(f"the dataset {twice!r} is named twice")
-        return value
+        return each_once(value)
 
     @field_validator("changes")
     @classmethod

@@ -49,15 +49,23 @@ class Declared(BaseModel):
     )
 
 
-def repeated(values: tuple[str, ...]) -> str | None:
-    """The first value that stands in a list twice.
+class WrongItem(ValueError):
+    """One item of a list or mapping is wrong; `item` is its index or key."""
 
-    >>> repeated(("a", "b", "a"))
-    'a'
+    def __init__(self, message: str, *, item: str | int) -> None:
+        super().__init__(message)
+        self.item = item
+
+
+def each_once(values: tuple[str, ...]) -> tuple[str, ...]:
+    """The values themselves, none of them twice.
+
+    Raises:
+        WrongItem: names the first that stands there again.
     """
     seen: set[str] = set()
-    for value in values:
+    for index, value in enumerate(values):
         if value in seen:
-            return value
+            raise WrongItem(f"{value!r} is named twice", item=index)
         seen.add(value)
-    return None
+    return values

@@ -23,8 +23,8 @@ class Secret(Declared):
     @model_validator(mode="before")
     @classmethod
     def _by_reference(cls, value: Any) -> Any:
-        if not isinstance(value, Mapping | Secret):
-            raise ValueError("a secret is never written in the catalog; name the environment variable that holds it: `{env: NAME}`")  # noqa: TRY004
+        if not is_reference(value):
+            raise ValueError("a secret is never written in the catalog; name the environment variable that holds it: `{env: NAME}`")
         return value
 
     @field_validator("env")
@@ -47,3 +47,8 @@ class Secret(Declared):
                 next_step=f"Set {self.env} where the run executes, or name another variable in the catalog.",
             )
         return value
+
+
+def is_reference(value: object) -> bool:
+    """Whether a declared value is meant as a reference, not as text."""
+    return isinstance(value, Mapping | Secret)
