@@ -1,10 +1,10 @@
 """Dataset exports as assets: one export is one step, one member one asset."""
 
-from __future__ import annotations
-
+# Without `from __future__ import annotations`: Dagster reads the annotation of `context` as an object.
 import hashlib
 import json
 from collections.abc import Iterator
+from typing import Any
 
 from dagster import (
     AssetCheckResult,
@@ -17,13 +17,12 @@ from dagster import (
     multi_asset,
 )
 
-from cdp_exports.assets.delivering import DeliveryConfig, Watcher, run_export
+from cdp_exports.assets.delivering import CONFIG, Watcher, run_export
 from cdp_exports.assets.events import DELIVERED
 from cdp_exports.assets.keys import DATASET_EXPORTS, dataset_export_key, dataset_key, op_name, pool_name, resource_key
 from cdp_exports.assets.partitions import export_times
 from cdp_exports.catalog.catalog import Catalog
 
-_CONFIG = DeliveryConfig.to_config_schema()
 _ONE_RUN_A_TIME = BackfillPolicy.multi_run(max_partitions_per_run=1)
 _NOBODY = Watcher()
 
@@ -42,10 +41,10 @@ def dataset_export_assets(catalog: Catalog, export_id: str, watcher: Watcher = _
         partitions_def=export_times(environment, export_id),
         backfill_policy=_ONE_RUN_A_TIME,
         pool=pool_name(environment, export.connection),
-        config_schema=_CONFIG,
+        config_schema=CONFIG,
         required_resource_keys={resource_key(export.connection)},
     )
-    def deliver_export(context: AssetExecutionContext) -> Iterator[MaterializeResult[None] | AssetCheckResult]:
+    def deliver_export(context: AssetExecutionContext) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
         yield from run_export(context, catalog, export_id, watcher)
 
     return deliver_export

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dagster import (
     AssetCheckKey,
@@ -12,14 +12,13 @@ from dagster import (
     AssetExecutionContext,
     AssetKey,
     AssetRecordsFilter,
-    Config,
     DagsterExecutionInterruptedError,
     DagsterInstance,
     Failure,
+    Field,
     MaterializeResult,
     RetryRequested,
 )
-from pydantic import Field
 
 from cdp_exports.assets import events
 from cdp_exports.assets.keys import dataset_export_key, resource_key
@@ -41,10 +40,8 @@ FIRST_WAIT_SECONDS = 5.0
 """The wait before the first retry; each later one is twice as long."""
 
 
-class DeliveryConfig(Config):
-    """What a person may choose for one run."""
-
-    full: bool = Field(default=False, description="Deliver the whole dataset and start a new chain.")
+CONFIG = {"full": Field(bool, default_value=False, description="Deliver the whole dataset and start a new chain.")}
+"""What a person may choose for one run; a plain schema, since Dagster would analyse a Config class again for every export."""
 
 
 class Watcher:
@@ -65,7 +62,7 @@ class Watcher:
 
 def run_export(
     dagster: AssetExecutionContext, catalog: Catalog, export_id: str, watcher: Watcher
-) -> Iterator[MaterializeResult[None] | AssetCheckResult]:
+) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
     """Deliver the selected members.
 
     Yields a materialization for each committed member and a check result for every member. A skip leaves the run green.
@@ -83,9 +80,9 @@ def run_export(
             context,
             export_id,
             export_time,
-            run_id=dagster.run_id,
+            run_id=dagster.run.run_id,
             members=members,
-            full=DeliveryConfig(**dagster.op_execution_context.op_config).full,
+            full=dagster.op_execution_context.op_config["full"],
             known_elsewhere=known_to_dagster(dagster.instance, catalog.environment.name, export_id, members),
         ):
             watcher.ended(outcome)
@@ -127,11 +124,11 @@ def _context(dagster: AssetExecutionContext, catalog: Catalog, watcher: Watcher)
     )
 
 
-def _tell(dagster: AssetExecutionContext, context: Context, outcome: Outcome) -> Iterator[MaterializeResult[None] | AssetCheckResult]:
+def _tell(dagster: AssetExecutionContext, context: Context, outcome: Outcome) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
     key = _key(outcome.export, outcome.member)
     if outcome.status == "committed" and outcome.delivery is not None:
         attempts = len(context.ledger.attempts(outcome.delivery.id))
-        yield events.materialization(key, outcome, outcome.delivery, run_id=dagster.run_id, attempts=attempts)
+        yield events.materialization(key, outcome, outcome.delivery, run_id=dagster.run.run_id, attempts=attempts)
     if outcome.status == "skipped":
         dagster.log_event(events.observation(key, outcome))
     if outcome.error is not None:

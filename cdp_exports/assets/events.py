@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from dagster import AssetCheckResult, AssetCheckSeverity, AssetKey, AssetObservation, MaterializeResult
 
@@ -17,7 +18,7 @@ DELIVERED = "delivered"
 Metadata = dict[str, str | int | bool]
 
 
-def materialization(key: AssetKey, outcome: Outcome, delivery: Delivery, *, run_id: str, attempts: int) -> MaterializeResult[None]:
+def materialization(key: AssetKey, outcome: Outcome, delivery: Delivery, *, run_id: str, attempts: int) -> MaterializeResult[Any]:
     """The event of a committed delivery. `attempts`: how many tries it took, over all runs."""
     metadata = delivery_metadata(delivery, outcome.uri)
     metadata["cdp/attempts"] = attempts

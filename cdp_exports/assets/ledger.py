@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from dagster import DagsterInstance, DefaultRunLauncher
 
@@ -51,8 +50,8 @@ def check_ledger(environment: Environment, environ: Mapping[str, str]) -> None:
     import yaml
 
     config = Path(home, "dagster.yaml")
-    settings: Any = yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else None
-    launcher: str = ((settings or {}).get("run_launcher") or {}).get("class", DefaultRunLauncher.__name__)
+    settings: dict[str, dict[str, str]] | None = yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else None
+    launcher = ((settings or {}).get("run_launcher") or {}).get("class", DefaultRunLauncher.__name__)
     if launcher != DefaultRunLauncher.__name__:
         raise _not_shared(launcher)
 
