@@ -1,0 +1,1 @@
+"""Delta Lake tables: deltalake reads the log, Polars reads the data files."""

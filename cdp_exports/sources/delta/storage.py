@@ -1,0 +1,63 @@
+"""The table's folder, on disk or in an object store: its log entries, and whether data files still exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from deltalake.fs import DeltaStorageHandler
+
+_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Storage:
+    """`uri`: an absolute path or an object store's URI, without a trailing slash; `options`: the store's, for deltalake and Polars."""
+
+    uri: str
+    options: Mapping[str, str]
+
+    @cached_property
+    def _files(self) -> DeltaStorageHandler:
+        from deltalake.fs import DeltaStorageHandler
+
+        return DeltaStorageHandler(self.uri, dict(self.options))
+
+    def location(self, path: str) -> str:
+        """Where a path of the log lies: percent-decoded once (the log holds URIs), absolute unless it already was."""
+        path = unquote(path)
+        if path.startswith("file://"):
+            return path.removeprefix("file://")
+        return path if "://" in path or path.startswith("/") else f"{self.uri}/{path}"
+
+    def read(self, path: str) -> bytes | None:
+        """The content of a file below the table's folder, None where there is none."""
+        try:
+            file = self._files.open_input_file(path)
+            return bytes(file.read(file.size()))
+        except FileNotFoundError:
+            return None
+
+    def read_all(self, paths: Iterable[str]) -> list[bytes | None]:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return list(pool.map(self.read, paths))
+
+    def missing(self, locations: Iterable[str]) -> list[str]:
+        """Those that no longer exist. Locations outside the table's folder (shallow clones) are not looked at."""
+        prefix = f"{self.uri}/"
+        inside = [location for location in locations if location.startswith(prefix)]
+        if not inside:
+            return []
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            exists = pool.map(self._exists, [location.removeprefix(prefix) for location in inside])
+            return [location for location, there in zip(inside, exists, strict=True) if not there]
+
+    def _exists(self, path: str) -> bool:
+        from pyarrow.fs import FileType
+
+        return self._files.get_file_info([path])[0].type == FileType.File
