@@ -85,7 +85,8 @@ def last(connection: Connection, environment: str) -> dict[tuple[str, str], Atte
     found: dict[tuple[str, str], Attempt] = {}
     for row in rows.mappings():
         values = dict(row)
-        found[values.pop("export"), values.pop("member")] = Attempt.model_validate(values)
+        member = values.pop("export"), values.pop("member")
+        found[member] = Attempt.model_validate(values)
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -128,7 +128,7 @@ class Delivery(_Record):
 
 
 class SkipRecord(_Record):
-    """A delivery that by rule did not happen."""
+    """A run that ended without a delivery: `skipped` by rule, or `failed` before or in an attempt."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -136,6 +136,7 @@ class SkipRecord(_Record):
     export: str
     member: str
     export_time: ExportTime
+    outcome: Literal["skipped", "failed"] = "skipped"
     reason: str
     message: str
     next_step: str

@@ -153,6 +153,7 @@ skips = Table(
     Column("export", Name, nullable=False),
     Column("member", Name, nullable=False),
     Column("export_time", ExportTimeKey, nullable=False),
+    Column("outcome", String(16), nullable=False),
     Column("reason", String(64), nullable=False),
     Column("message", Text, nullable=False),
     Column("next_step", Text, nullable=False),

@@ -111,6 +111,7 @@ def upgrade() -> None:
         sa.Column("export", NAME, nullable=False),
         sa.Column("member", NAME, nullable=False),
         sa.Column("export_time", EXPORT_TIME, nullable=False),
+        sa.Column("outcome", sa.String(16), nullable=False),
         sa.Column("reason", sa.String(64), nullable=False),
         sa.Column("message", sa.Text, nullable=False),
         sa.Column("next_step", sa.Text, nullable=False),
