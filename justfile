@@ -22,12 +22,18 @@ setup:
     [ -x .venv/bin/python ] || uv venv --clear --python '>=3.11,<3.15' .venv
     uv pip sync --python .venv --require-hashes --compile-bytecode constraints.txt
     uv pip install --python .venv --no-deps --no-build-isolation --editable .
-    # Dagster's tools read .env in the current folder: with this line all of them share this folder's runs.
-    # shellcheck disable=SC2016
-    home='DAGSTER_HOME=${DAGSTER_HOME:-'
-    { grep -svF "$home" .env || true; echo "$home{{ justfile_directory() }}}"; } > .env.new
-    mv .env.new .env
+    just share_home
     echo "{{ made_from }}" > .venv/made_from
+
+# Dagster's tools read .env in the current folder: with this line all of them share this folder's runs. A DAGSTER_HOME
+# that is set wins, and what else stands in .env stays.
+[private]
+share_home:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    line='DAGSTER_HOME=${DAGSTER_HOME:-'
+    { grep -svF "$line" .env || true; echo "$line{{ justfile_directory() }}}"; } > .env.new
+    mv .env.new .env
 
 # deliver a dataset in full, change it, deliver the increment, and show what landed
 demo *args: setup
