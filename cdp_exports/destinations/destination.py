@@ -53,7 +53,8 @@ class FileWriter(Protocol):
 class FileDestination(Protocol):
     """A place for files. Raises DestinationRefused (terminal) or TransientError, nothing else."""
 
-    capabilities: Capabilities
+    @property
+    def capabilities(self) -> Capabilities: ...
 
     @property
     def place(self) -> str:

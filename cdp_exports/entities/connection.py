@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, TypeAdapter, field_validator
+from pydantic import Field, StringConstraints, TypeAdapter, field_validator, model_validator
 
 from cdp_exports.entities.model import Declared
 from cdp_exports.entities.secret import Secret
@@ -42,18 +44,27 @@ class S3Connection(_Connection):
 
     type: Literal["s3"]
 
-    bucket: str
+    bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    """The bucket's name; it must exist."""
 
     folder: str = ""
-    """The folder in the bucket."""
+    """The folder in the bucket, without a slash at its ends; default: the bucket itself."""
 
     region: str | None = None
+    """The bucket's region; default: the profile's or the environment's, else us-east-1."""
+
     endpoint_url: str | None = None
     """The store's address where it is not Amazon's, for example https://minio.internal:9000."""
 
     access_key_id: Secret | None = None
+    """A static key; with `secret_access_key`."""
+
     secret_access_key: Secret | None = None
+    """A static key; with `access_key_id`."""
+
     session_token: Secret | None = None
+    """The token of a temporary static key."""
+
     profile: str | None = None
     """A profile of the AWS configuration files."""
 
@@ -62,6 +73,35 @@ class S3Connection(_Connection):
 
     external_id: Secret | None = None
     """The external id that the assumed role asks for."""
+
+    @field_validator("folder")
+    @classmethod
+    def _folder_in_the_bucket(cls, value: str) -> str:
+        parts = value.split("/")
+        if value and (re.search(r"[\x00-\x1f\x7f\\]", value) or any(part in ("", ".", "..") for part in parts)):
+            raise ValueError("write folder names joined by single slashes, without . and .. and backslashes, no slash at the ends")
+        return value
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None:
+            url = urlsplit(value)
+            if url.scheme not in ("http", "https") or not url.hostname or url.username or url.query or url.fragment:
+                raise ValueError("write https://host or https://host:port, without a user, a password or a query")
+        return value
+
+    @model_validator(mode="after")
+    def _one_way_to_sign_in(self) -> Self:
+        if (self.access_key_id is None) != (self.secret_access_key is None):
+            raise ValueError("`access_key_id` and `secret_access_key` go together")
+        if self.access_key_id and self.profile:
+            raise ValueError("name either static keys or a `profile`")
+        if self.session_token and not self.access_key_id:
+            raise ValueError("`session_token` goes with `access_key_id` and `secret_access_key`")
+        if self.external_id and not self.role_arn:
+            raise ValueError("`external_id` goes with `role_arn`")
+        return self
 
 
 Connection = Annotated[LocalConnection | S3Connection, Field(discriminator="type")]
