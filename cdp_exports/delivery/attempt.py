@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,10 @@ from cdp_exports.delivery.holding import Holding
 from cdp_exports.delivery.member import Member
 from cdp_exports.delivery.publishing import publish
 from cdp_exports.delivery.rows import Reading, reading_of
-from cdp_exports.destinations.layout import file_path
 from cdp_exports.entities.file_format import FORMAT
+from cdp_exports.entities.templates import resolve_file_name
 from cdp_exports.errors import CdpExportsError, NotIntact, Skip
+from cdp_exports.formats.names import extension
 from cdp_exports.formats.write import write
 from cdp_exports.formats.writing import ByteStream, WrittenFile
 from cdp_exports.ledger.records import Attempt, Delivery, FileRecord
@@ -33,7 +34,7 @@ def attempt_delivery(member: Member, held: Holding, delivery: Delivery, *, run_i
 
 
 @contextmanager
-def attempting(member: Member, held: Holding, delivery: Delivery, *, run_id: str, folder: str | None = None) -> Iterator[tuple[Attempt, Files]]:
+def attempting(member: Member, held: Holding, delivery: Delivery, *, run_id: str, folder: str | None = None) -> Generator[tuple[Attempt, Files]]:
     """An attempt and its files (in the delivery's folder, or another); if it fails it leaves as little as it may."""
     attempt = member.context.ledger.start_attempt(held.lease, delivery.id, run_id)
     files = Files(member, held, delivery, attempt, folder=folder)
@@ -103,16 +104,16 @@ class Files:
 
     def path(self, index: int) -> str:
         """Unique for ever: an attempt never writes where another one did."""
-        return file_path(
-            self._folder,
-            self._delivery.pin.file_name,
-            self._format,
-            names=self._member.names,
-            export_time=self._delivery.export_time,
-            delivery=self._delivery.id,
-            attempt=self._attempt.number,
+        pin, number = self._delivery.pin, self._attempt.number
+        again = f"-retry{number}" if number > 1 and "{attempt}" not in pin.file_name else ""
+        name = resolve_file_name(
+            pin.file_name,
+            {**self._member.names, "delivery": self._delivery.id, "attempt": str(number)},
+            self._delivery.export_time,
             index=index,
+            extension=again + extension(self._format),
         )
+        return f"{self._folder}/{name}"
 
     def _open(self, index: int) -> ByteStream:
         path = self.path(index)

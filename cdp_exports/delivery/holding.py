@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import Skip, TransientError
@@ -24,14 +24,13 @@ class Holding:
     def __init__(self, ledger: Ledger, lease: Lease) -> None:
         self.lease = lease
         self._ledger = ledger
-        self._lost = threading.Event()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="lease-heartbeat", daemon=True)
         self._thread.start()
 
     def check(self) -> None:
-        """Raises Skip(superseded) where another run has taken over."""
-        if self._lost.is_set():
+        """Raises Skip(superseded) where another run has taken over; a run that only stood still goes on."""
+        if not self._ledger.renew(self.lease, seconds=LEASE_SECONDS):
             raise superseded()
 
     def stop(self) -> None:
@@ -40,12 +39,8 @@ class Holding:
 
     def _beat(self) -> None:
         while not self._done.wait(HEARTBEAT_SECONDS):
-            try:
-                if not self._ledger.renew(self.lease, seconds=LEASE_SECONDS):
-                    self._lost.set()
-                    return
-            except TransientError:
-                continue    # the ledger decides: every fenced write asks it again
+            with suppress(TransientError):      # the ledger decides: `check` and every fenced write ask it again
+                self._ledger.renew(self.lease, seconds=LEASE_SECONDS)
 
 
 def superseded() -> Skip:
@@ -58,7 +53,7 @@ def superseded() -> Skip:
 
 
 @contextmanager
-def holding(ledger: Ledger, environment: str, export: str, *, run_id: str, export_time: ExportTime) -> Iterator[Holding]:
+def holding(ledger: Ledger, environment: str, export: str, *, run_id: str, export_time: ExportTime) -> Generator[Holding]:
     """Hold the export's lease; wait for a run of another export time.
 
     Raises:

@@ -60,7 +60,7 @@ class Manifest(BaseModel):
     sequence: int | None = None
     base_export_time: str | None = None
     previous_export_time: str | None = None
-    mode: str | None = None
+    mode: Literal["full", "incremental"] | None = None
     sources: tuple[SourcePin, ...] = ()
     columns: tuple[dict[str, Any], ...] = ()
     mapping: tuple[dict[str, str], ...] = ()

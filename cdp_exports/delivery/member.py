@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.delivery.context import Context
-from cdp_exports.destinations.layout import Layout
 from cdp_exports.destinations.open import open_destination
 from cdp_exports.entities.connection import CONNECTION
 from cdp_exports.entities.dataset import Dataset
 from cdp_exports.entities.export import DatasetExport
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.entities.nearest import nearest
+from cdp_exports.entities.templates import member_folder, resolve_path
 from cdp_exports.errors import DeclarationError
 from cdp_exports.ledger.records import Delivery, Pin
 
@@ -47,10 +47,6 @@ class Member:
         return (self.id, self.dataset.formerly) if self.dataset.formerly else (self.id,)
 
     @property
-    def layout(self) -> Layout:
-        return Layout(path=self.export.path, file_name=self.export.file_name)
-
-    @property
     def names(self) -> dict[str, str]:
         """What the templates may name, the export time apart."""
         return {
@@ -74,10 +70,10 @@ class Member:
         return open_destination(CONNECTION.validate_python(pin.connection), self.context.catalog.root, os.environ)
 
     def owner_folder(self) -> str:
-        return self.layout.member_folder(self.names)
+        return member_folder(self.export.path, self.names)
 
     def folder(self, export_time: ExportTime) -> str:
-        return self.layout.delivery_folder(self.names, export_time)
+        return resolve_path(self.export.path, self.names, export_time)
 
     # what the ledger knows of this member
     def delivery(self, export_time: ExportTime) -> Delivery | None:

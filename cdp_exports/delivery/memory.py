@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from cdp_exports.delivery import manifest
 from cdp_exports.delivery.member import Member
 from cdp_exports.entities.export_time import ExportTime
+from cdp_exports.entities.templates import common_folder, export_time_of, sorts_by_time
 from cdp_exports.ledger.records import Delivery
 
 
@@ -16,11 +17,11 @@ def manifests(member: Member, *, after: ExportTime | None = None) -> Iterator[tu
     Raises:
         NotIntact: one cannot be read.
     """
-    destination, layout = member.destination, member.layout
-    start = f"{member.folder(after)}0" if after is not None and layout.sorts_by_time else None    # "0" sorts right behind "/"
-    for stored in destination.list(member.owner_folder(), after=start):
+    destination, template = member.destination, member.export.path
+    start = f"{member.folder(after)}0" if after is not None and sorts_by_time(template) else None    # "0" sorts right behind "/"
+    for stored in destination.list(common_folder(template, member.names), after=start):
         folder, _, name = stored.path.rpartition("/")
-        export_time = layout.export_time_of(member.names, folder) if name == manifest.NAME else None
+        export_time = export_time_of(template, member.names, folder) if name == manifest.NAME else None
         if export_time is None or (after is not None and export_time <= after):
             continue
         content = destination.read(stored.path)

@@ -9,7 +9,7 @@ from cdp_exports.delivery.member import Member
 from cdp_exports.delivery.rows import schema_of
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import ChainChanged, HistoryLost, LedgerBehind
-from cdp_exports.increments.increment import Changes, Full, Increment, Nothing
+from cdp_exports.increments.increment import Full, Increment, Nothing, increment, same_history
 from cdp_exports.ledger.records import Delivery, Pin, SourcePin
 from cdp_exports.sources.source import Head, Source
 
@@ -77,34 +77,16 @@ def _reason_for_full(member: Member, last: Delivery | None, definition: dict[str
 
 
 def _continue(member: Member, source: Source, head: Head, last: Delivery, export_time: ExportTime, definition: dict[str, Any]) -> Plan:
+    """Go on from the last committed delivery."""
     before = last.pin.sources[0]
-    assert_same_history(source, head, before)
-    if head.version == before.upto_version:
-        pin = _pin(member, export_time, definition, source, head, after=before, change_source="none", reason=None)
-        return Plan(Nothing(head.version), head, last, pin, 0, 0)
+    wanted = increment(before, head, mode="incremental")
+    if isinstance(wanted, Nothing):
+        pin = _pin(member, export_time, definition, source, head, after=before, change_source=None, reason=None)
+        return Plan(wanted, head, last, pin, 0, 0)
+    same_history(before, source.at(before.upto_version))
     difference = source.difference(before.upto_version, head.version)
     pin = _pin(member, export_time, definition, source, head, after=before, change_source=difference.change_source, reason=None)
-    return Plan(Changes(before.upto_version, head.version), head, last, pin, None, difference.bytes_estimate)
-
-
-def assert_same_history(source: Source, head: Head, before: SourcePin) -> None:
-    """The table must be the one delivered before, gone on from there.
-
-    Raises:
-        HistoryLost: recreated, rewound, or restored from a backup and written to again.
-    """
-    if head.table_id != before.table_id:
-        raise HistoryLost(
-            "The table was dropped and created again at the same place.",
-            next_step="What it held before cannot be compared with what it holds now.",
-            reason="table_recreated",
-        )
-    if head.version < before.upto_version or source.at(before.upto_version).commit != before.upto_commit:
-        raise HistoryLost(
-            f"The table was set back behind version {before.upto_version}, which was delivered already.",
-            next_step="It was probably restored from a backup.",
-            reason="source_rewound",
-        )
+    return Plan(wanted, head, last, pin, None, difference.bytes_estimate)
 
 
 def definition_of(member: Member) -> dict[str, Any]:

@@ -116,6 +116,27 @@ def member_folder(template: str, values: Mapping[str, str]) -> str:
     return _safe_path("/".join(parts), template) if parts else ""
 
 
+def common_folder(template: str, values: Mapping[str, str]) -> str:
+    """The folder below which all deliveries of one member are found, others' perhaps too: the parts before the export time.
+
+    >>> common_folder("{year}/{export_id}/{export_time}", {"export_id": "to_lake"})
+    ''
+    """
+    parts = template.split("/")
+    timed = next((i for i, part in enumerate(parts) if any(name in _TIMES for name in _VARIABLE.findall(part))), len(parts))
+    return _safe_path("/".join(_fill(part, values) for part in parts[:timed]), template) if timed else ""
+
+
+def sorts_by_time(template: str) -> bool:
+    """Whether the folders of later deliveries sort behind those of earlier ones.
+
+    >>> sorts_by_time("{dataset_id}/exportTime={export_time}"), sorts_by_time("{day}.{month}.{year}/{hour}{minute}")
+    (True, False)
+    """
+    times = tuple(name for name in _VARIABLE.findall(template) if name in _TIMES)
+    return times in (("export_time",), tuple(TIME_PARTS))
+
+
 def folder_pattern(template: str, values: Mapping[str, str]) -> str:
     """The path with only the export time left open: two members whose patterns are equal would share their folders.
 

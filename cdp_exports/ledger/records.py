@@ -44,8 +44,8 @@ class Pin(_Record):
     `mapping` renames columns (`from`, `to`); `reason` says why this is a full, where it is one.
     """
 
-    mode: str                               # full | incremental: what this delivery is
-    changes: str                            # added | all
+    mode: Literal["full", "incremental"]    # what this delivery is
+    changes: Literal["added", "all"]
     sources: tuple[SourcePin, ...]
     key: tuple[str, ...]
     connection_id: str

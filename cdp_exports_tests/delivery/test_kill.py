@@ -1,0 +1,115 @@
+"""kill -9 before every step of a delivery, then a retry: as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cdp_exports.delivery.resolving import resolve
+from cdp_exports.delivery.verifying import verify
+from cdp_exports.entities.export_time import ExportTime
+from cdp_exports_tests.delivery.world import TIMES, World, hurry
+from cdp_exports_tests.servers.seaweedfs import EXPORTER, Bucket
+
+WorldAt = Callable[[Path], World]
+
+
+@pytest.fixture(autouse=True)
+def _short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry()
+
+
+def begun(world: World) -> World:
+    """One delivery committed, then inserts, updates and deletes that make an increment of three files."""
+    world.write([{"id": n, "v": "old"} for n in range(20)])
+    assert world.deliver(TIMES[0]).status == "committed"
+    world.write([{"id": n, "v": "new"} for n in range(20, 30)])
+    world.update("id < 5", v="'changed'")
+    world.delete("id >= 5 AND id < 8")
+    return world
+
+
+def killed(world: World, step: int) -> list[str] | None:
+    """Deliver in another process that dies before this step; the steps it took, if it lived."""
+    command = [sys.executable, "-m", "cdp_exports_tests.delivery.crash", str(world.folder), TIMES[1], "kill", str(step)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode == -signal.SIGKILL:
+        return None
+    assert done.returncode == 0, done.stderr
+    ended = json.loads(done.stdout)
+    assert ended["status"] == "committed", ended
+    steps: list[str] = ended["steps"]
+    return steps
+
+
+def as_if_nothing_had_happened(world: World) -> None:
+    outcome = world.deliver_after_lease(TIMES[1])
+    if outcome.error is not None and outcome.error.code == "in_doubt":
+        # killed between the intent and the manifest: nobody can know, so a person says it
+        resolve(world.member, ExportTime.parse(TIMES[1]), delivered=False, run_id="person")
+        outcome = world.deliver_after_lease(TIMES[1])
+    assert outcome.status == "committed", outcome
+    assert outcome.delivery is not None and outcome.delivery.counts is not None
+    counts = outcome.delivery.counts
+    assert (counts.inserted, counts.updated, counts.deleted) == (10, 5, 3)
+    assert world.received() == world.rows()
+    assert [verdict.differences for verdict in verify(world.member)] == [(), ()]
+    listed = {f"{document['folder']}/{file['path']}" for document in world.manifests() for file in document["files"]}
+    assert world.data_files() == listed
+    assert world.member.open_deliveries() == []
+    assert [document["sequence"] for document in world.manifests()] == [1, 2]
+    # and the next delivery goes on from there
+    world.write([{"id": 99, "v": "later"}])
+    assert world.deliver(TIMES[2]).status == "committed"
+    assert world.received() == world.rows()
+    assert world.data_files() == {f"{document['folder']}/{file['path']}" for document in world.manifests() for file in document["files"]}
+
+
+def every_step(world: World, tmp_path: Path, copy: Callable[[World, Path], World]) -> int:
+    steps = killed(copy(world, tmp_path / "alive"), -1)
+    assert steps is not None
+    assert {"pin", "start_attempt", "begin_file", "open", "write", "close", "end_file", "publishing", "create", "commit", "release"} <= set(steps)
+    for step in range(len(steps)):
+        copied = copy(world, tmp_path / f"step{step}")
+        assert killed(copied, step) is None, f"{steps[step]} was not reached"
+        as_if_nothing_had_happened(copied)
+    return len(steps)
+
+
+def test_killed_at_every_step_on_local_disk(tmp_path: Path) -> None:
+    world = begun(World.create(tmp_path / "world", export={"format": {"type": "parquet", "max_rows_per_file": 6}}))
+
+    def copy(original: World, folder: Path) -> World:
+        shutil.copytree(original.folder, folder)
+        return World(folder)
+
+    world.ledger.close()
+    assert every_step(world, tmp_path, copy) > 20
+    assert not [path for path in tmp_path.rglob("out/**/*") if path.name.endswith(".partial") and "alive" not in path.parts]
+
+
+def test_killed_at_every_step_on_s3(tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "TEST_KEY_ID", EXPORTER.access_key_id)
+    monkeypatch.setitem(os.environ, "TEST_SECRET", EXPORTER.secret_access_key)
+
+    def world_at(folder: Path) -> World:
+        connection = {
+            "type": "s3",
+            "bucket": bucket.name,
+            "folder": f"{bucket.folder}/{folder.name}",
+            "endpoint_url": bucket.url,
+            "region": "us-east-1",
+            "access_key_id": {"env": "TEST_KEY_ID"},
+            "secret_access_key": {"env": "TEST_SECRET"},
+        }
+        return begun(World.create(folder, connection=connection))
+
+    assert every_step(World(tmp_path), tmp_path, lambda _, folder: world_at(folder)) > 15
