@@ -31,6 +31,7 @@ from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import CdpExportsError, DeclarationError, TransientError
 
 if TYPE_CHECKING:
+    from cdp_exports.destinations.destination import FileDestination
     from cdp_exports.sources.source import Source
 
 MAX_RETRIES = 3
@@ -74,7 +75,7 @@ def run_export(
     failed: list[CdpExportsError] = []
     try:
         export_time = _export_time(dagster)
-        context = _context(dagster, catalog, watcher)
+        context = _context(dagster, catalog, export_id, watcher)
         members = [member for member in catalog.exports[export_id].members if _key(export_id, member) in dagster.selected_asset_keys]
         for outcome in deliver(
             context,
@@ -107,19 +108,27 @@ def _export_time(dagster: AssetExecutionContext) -> ExportTime:
     return ExportTime.parse(dagster.partition_key)
 
 
-def _context(dagster: AssetExecutionContext, catalog: Catalog, watcher: Watcher) -> Context:
-    destinations = dagster.resources
+def _context(dagster: AssetExecutionContext, catalog: Catalog, export_id: str, watcher: Watcher) -> Context:
+    resources = dagster.resources
 
     def open_dataset(dataset_id: str) -> Source:
         from cdp_exports.sources.open import open_source
 
         return open_source(catalog.datasets[dataset_id], catalog.root, os.environ)
 
+    def open_connection(connection_id: str) -> FileDestination:
+        if connection_id == catalog.exports[export_id].connection:
+            return getattr(resources, resource_key(connection_id)).open()
+        from cdp_exports.destinations.open import open_destination
+
+        # where a delivery was begun before the export moved to another connection
+        return open_destination(catalog.connections[connection_id], catalog.root, os.environ)
+
     return Context(
         catalog=catalog,
         ledger=open_ledger(catalog.environment, dagster.instance),
         open_source=open_dataset,
-        open_destination=lambda connection_id: getattr(destinations, resource_key(connection_id)).open(),
+        open_destination=open_connection,
         progress=watcher.progress,
     )
 

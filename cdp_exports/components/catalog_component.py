@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dagster import Component, ComponentLoadContext, Definitions, Model, Resolvable
-from dagster.components.scaffold.scaffold import scaffold_with
+from dagster import Component, ComponentLoadContext, Definitions, Model, Resolvable, scaffold_with
 from pydantic import Field
 
 from cdp_exports.components.scaffold import CatalogScaffolder
