@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
-from cdp_exports.entities.model import WrongItem
+from cdp_exports.entities.model import ID_PATTERN, WrongItem
 from cdp_exports.entities.nearest import nearest
 
 At = tuple[str | int, ...]
@@ -136,6 +136,12 @@ def _wrong_type(wrong: _Wrong) -> str:
     return wrong.about(f"must be {_MUST_BE[wrong.details['type']]}, not {_named(wrong.value)}{quotes}")
 
 
+def _no_match(wrong: _Wrong) -> str:
+    if wrong.context["pattern"] == ID_PATTERN:
+        return wrong.about("an id has lower-case letters, digits and `_`, begins with a letter and is at most 63 long")
+    return wrong.about(f"is not written as expected, {wrong.context['pattern']}")
+
+
 _SENTENCES: Mapping[str, Callable[[_Wrong], str]] = {
     "extra_forbidden": _unknown,
     "missing": lambda wrong: f"The key {wrong.key!r} is missing.",
@@ -143,9 +149,7 @@ _SENTENCES: Mapping[str, Callable[[_Wrong], str]] = {
     "union_tag_invalid": _no_such_type,
     "union_tag_not_found": lambda wrong: replace(wrong, at=(*wrong.at, "type")).about("the key is missing, or not a word"),
     "value_error": lambda wrong: wrong.about(str(wrong.context["error"])),
-    "string_pattern_mismatch": lambda wrong: wrong.about(
-        "a name has lower-case letters, digits and `_`, begins with a letter and is at most 63 long"
-    ),
+    "string_pattern_mismatch": _no_match,
     "too_short": lambda wrong: wrong.about("must not be empty"),
     "string_too_short": lambda wrong: wrong.about("must not be empty"),
     "greater_than_equal": lambda wrong: wrong.about(f"must be at least {wrong.context['ge']}"),

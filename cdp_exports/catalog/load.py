@@ -19,6 +19,7 @@ from cdp_exports.entities.connection import Connection
 from cdp_exports.entities.dataset import Dataset
 from cdp_exports.entities.environment import Environment
 from cdp_exports.entities.export import DatasetExport
+from cdp_exports.entities.model import ID_PATTERN
 from cdp_exports.entities.nearest import nearest
 from cdp_exports.errors import DeclarationError, Problem
 
@@ -26,7 +27,6 @@ KINDS: Mapping[str, Any] = {"connections": Connection, "datasets": Dataset, "exp
 """The folders of a catalog and what their files declare."""
 
 _ENVIRONMENT = "environment.yaml"
-_ID = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 def find_catalog(environ: Mapping[str, str]) -> Path:
@@ -112,7 +112,7 @@ class _Loading:
             self._names[kind].add(name)
             if suffix == ".yml":
                 self._refuse(file, f"Files end in .yaml; rename it to {name}.yaml.")
-            if not _ID.fullmatch(name):
+            if not re.fullmatch(ID_PATTERN, name):
                 self._refuse(
                     file, "The file's name is the object's id: lower-case letters, digits and `_`, beginning with a letter, at most 63.",
                 )

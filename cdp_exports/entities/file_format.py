@@ -17,12 +17,18 @@ class _Format(Declared):
 
 
 class ParquetFormat(_Format):
+    """Apache Parquet: columns with their types."""
+
     type: Literal["parquet"] = "parquet"
+    """The format."""
+
     compression: Literal["zstd", "gzip", "snappy", "none"] = "zstd"
+    """Of the columns inside the file."""
 
 
 class _TextFormat(_Format):
     compression: Literal["gzip", "none"] = "gzip"
+    """Of the whole file: `gzip` adds .gz to its name."""
 
     binary: Literal["base64", "hex"] | None = None
     """How bytes are written; without it a binary column is refused."""
@@ -32,15 +38,21 @@ class JsonFormat(_TextFormat):
     """Newline-delimited JSON: one object a line."""
 
     type: Literal["json"]
+    """The format."""
 
     non_finite: Literal["null", "string"] | None = None
     """How NaN and the infinities are written; without it such a value fails the delivery: JSON has no word for them."""
 
 
 class CsvFormat(_TextFormat):
+    """Delimited text, one row a line."""
+
     type: Literal["csv"]
+    """The format."""
 
     delimiter: Literal[",", "\t", "|", ";", ":"] = ","
+    """Between values."""
+
     quote: Literal['"', ""] = '"'
     """Around values that need it; empty: never, and a value that needs it fails the delivery."""
 

@@ -25,7 +25,9 @@ def _an_owner(text: str) -> str:
     return text
 
 
-Id = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+ID_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
+
+Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 """An object's name: the name of its file. Lower-case letters, digits and `_`, at most 63."""
 
 Word = Annotated[str, StringConstraints(min_length=1)]
