@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import os
 import secrets
@@ -107,21 +106,26 @@ class LocalDestination:
 
 
 class LocalWriter:
-    """Writes a hidden file, hashes on the way, reads it back at the end and gives it its name."""
+    """Writes a hidden file, reads it back at the end and gives it its name.
+
+    Both ways are compared by size and CRC-32, which finds what disks and shares do to a file and costs next to nothing;
+    the manifest's SHA-256 is the format's.
+    """
 
     def __init__(self, file: Path, root: Path) -> None:
         self._file, self._root = file, root
-        self._digest = hashlib.sha256()
-        self._size = 0
+        self._crc = self._size = 0
         self._fd: int | None
         self._fd, self._partial = files.new_partial(file)
 
     def write(self, data: bytes | bytearray | memoryview, /) -> int:
+        from isal import isal_zlib
+
         if self._fd is None:
             raise ValueError("the file is closed")
         with translated(self._root):
             length = files.write_all(self._fd, data)
-        self._digest.update(data)
+        self._crc = isal_zlib.crc32(data, self._crc)
         self._size += length
         return length
 
@@ -131,7 +135,7 @@ class LocalWriter:
         with translated(self._root):
             fd, self._fd = self._fd, None
             files.finish(fd)
-            if files.sha256_on_disk(self._partial) != (self._size, self._digest.digest()):
+            if files.crc_on_disk(self._partial) != (self._size, self._crc):
                 self._partial.unlink()
                 raise NotIntact(
                     f"What was read back of {self._file} is not what was written.",

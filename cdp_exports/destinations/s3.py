@@ -6,7 +6,7 @@ from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -93,10 +93,17 @@ class S3Api:
         self._connection, self._session, self._credentials = connection, session, credentials
         self._patience, self._place = patience, place
         self._prefix = f"{connection.folder}/" if connection.folder else ""
+        self._lock = Lock()
+        self._made: S3Client | None = None
         self.in_order = connection.endpoint_url is None     # Amazon documents the order, other stores have their own
 
-    @cached_property
+    @property
     def _client(self) -> S3Client:
+        with self._lock:        # making a client is not safe in threads, using it is
+            self._made = self._made or self._make_client()
+        return self._made
+
+    def _make_client(self) -> S3Client:
         from botocore.config import Config
 
         config = Config(

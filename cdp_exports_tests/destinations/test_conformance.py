@@ -1,0 +1,32 @@
+"""Every destination does what the public suite asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cdp_exports.destinations.destination import FileDestination
+from cdp_exports.destinations.open import open_destination
+from cdp_exports.entities.connection import LocalConnection
+from cdp_exports.testing.destinations import FileDestinationSuite
+from cdp_exports_tests.destinations.opened import s3_connection
+from cdp_exports_tests.servers.seaweedfs import EXPORTER, Bucket
+
+
+class TestLocal(FileDestinationSuite):
+    @pytest.fixture
+    def destination(self, tmp_path: Path) -> FileDestination:
+        return open_destination(LocalConnection(type="local", folder="lake"), tmp_path, {})
+
+
+class TestS3(FileDestinationSuite):
+    @pytest.fixture
+    def destination(self, bucket: Bucket, tmp_path: Path) -> FileDestination:
+        environ = {"KEY_ID": EXPORTER.access_key_id, "SECRET": EXPORTER.secret_access_key}
+        return open_destination(s3_connection(bucket), tmp_path, environ)
+
+    @pytest.fixture(autouse=True)
+    def _leaves_no_open_upload(self, bucket: Bucket):
+        yield
+        assert bucket.open_uploads() == []
