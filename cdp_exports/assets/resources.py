@@ -47,7 +47,7 @@ class DestinationResource(ConfigurableResource[Any]):
         for name in _fields(self.declares):
             value: Any = getattr(self, name)
             if value is not None and _is_secret(self.declares, name):
-                reference = Secret(env=f"connection.{name}")     # no environment variable has a dot in its name
+                reference = Secret(env=f"field_{name}_of_the_resource")
                 secrets[reference.env] = value
                 value = reference
             values[name] = value
