@@ -37,10 +37,10 @@ def translated(url: URL) -> Generator[None]:
 
 
 def _explained(error: DBAPIError, url: URL) -> CdpExportsError:
-    place = url.render_as_string(hide_password=True)
+    place = url.set(query={}).render_as_string(hide_password=True)
     words = (str(error.orig).strip().splitlines() or [""])[0]
-    if url.password:
-        words = words.replace(url.password, "***")
+    for secret in filter(None, (url.password, url.query.get("password"))):
+        words = words.replace(str(secret), "***")
     if _passes(error):
         return TransientError(
             f"The ledger at {place} cannot be reached or is locked: {words}.",

@@ -65,9 +65,7 @@ def file(path: str, rows: int = 2) -> FileRecord:
     return FileRecord(path=path, rows=rows, bytes=rows * 10, sha256="f" * 64, verified_by="reread")
 
 
-def lease(
-    ledger: Ledger, *, run_id: str = "run-1", environment: str = ENVIRONMENT, export: str = EXPORT, seconds: float = 600
-) -> Lease:
+def lease(ledger: Ledger, *, run_id: str = "run-1", environment: str = ENVIRONMENT, export: str = EXPORT, seconds: float = 600) -> Lease:
     """The lease, whoever holds it."""
     held = ledger.holder(environment, export)
     if held is not None:

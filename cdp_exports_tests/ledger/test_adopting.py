@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from cdp_exports.ledger.ledger import Ledger
 from cdp_exports.ledger.records import Delivery, State
-from cdp_exports_tests.ledger.building import COUNTS, ENVIRONMENT, EXPORT, OF_EXPORT, OF_MEMBER, deliver, delivery, file, lease, left, minute, write
+from cdp_exports_tests.ledger.building import (
+    COUNTS,
+    ENVIRONMENT,
+    EXPORT,
+    OF_EXPORT,
+    OF_MEMBER,
+    deliver,
+    delivery,
+    file,
+    lease,
+    left,
+    minute,
+    write,
+)
 
 
 def from_manifest(number: int) -> Delivery:

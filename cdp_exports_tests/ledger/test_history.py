@@ -55,7 +55,9 @@ def test_more_deliveries_than_one_statement_names(ledger: Ledger) -> None:
         for hour in range(0, 24, 3)
     ]
     assert ledger.adopt(made) == len(made) > 500
-    assert [found.export_time for found in ledger.history(ENVIRONMENT, limit=1000)] == sorted((each.export_time for each in made), reverse=True)
+    assert [found.export_time for found in ledger.history(ENVIRONMENT, limit=1000)] == sorted(
+        (each.export_time for each in made), reverse=True
+    )
 
 
 def test_the_last_attempt_of_every_member(ledger: Ledger) -> None:

@@ -43,7 +43,7 @@ def test_released_is_free_and_the_token_grows(ledger: Ledger) -> None:
     second = acquire(ledger, "second")
     assert second is not None
     assert second.token > first.token
-    ledger.release(first)       # late, and no longer its own
+    ledger.release(first)  # late, and no longer its own
     assert ledger.holder(ENVIRONMENT, EXPORT) == second
 
 
