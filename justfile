@@ -21,7 +21,7 @@ setup:
     [ -x .venv/bin/python ] || uv venv --clear --python '>=3.11,<3.15' .venv
     uv pip sync --python .venv --require-hashes --compile-bytecode constraints.txt
     uv pip install --python .venv --no-deps --no-build-isolation --editable .
-    just share_home
+    {{ just_executable() }} share_home
     echo "{{ made_from }}" > .venv/made_from
 
 # Dagster's tools read .env in the current folder: with this line all of them share this folder's runs. A DAGSTER_HOME
