@@ -1,0 +1,113 @@
+"""What the demo shows: tables changed, files landed, rows counted in them, and where to go from here."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cdp_exports.cli.demo_tables import TABLES, Changed
+from cdp_exports.cli.screen import number, size, table, text
+from cdp_exports.cli.session import Session
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.tree import Tree
+
+    from cdp_exports.delivery.member import Member
+    from cdp_exports.ledger.records import Delivery
+
+_SHOWN = 4  # deliveries of a member whose files are shown, counted from the newest
+
+
+def changes(tables: Mapping[str, Changed]) -> Table:
+    """What was written to each table."""
+    rows = table("table", "#version", "#inserted", "#updated", "#deleted", "change data feed")
+    for name, changed in tables.items():
+        rows.add_row(
+            name,
+            number(changed.version),
+            number(changed.inserted),
+            number(changed.updated),
+            number(changed.deleted),
+            "on" if TABLES[name].change_feed else "off: the changed files are compared",
+        )
+    return rows
+
+
+def landed(opened: Session, exports: Sequence[str]) -> Tree:
+    """The destination's folders as they are now, with the rows that the manifests count."""
+    from rich.tree import Tree
+
+    members = [member for export in exports for member in _members(opened, export)]
+    tree = Tree(text(members[0].destination.uri(""), "bold"))
+    for member in members:
+        folder = member.owner_folder()
+        branch = tree.add(text(f"{folder}/", "bold"))
+        delivered = opened.ledger.committed(member.environment, member.exports, member.members)
+        if len(delivered) > _SHOWN:
+            branch.add(text(f"... {len(delivered) - _SHOWN} earlier deliveries", "dim"))
+        for delivery in delivered[-_SHOWN:]:
+            below = branch.add(text(f"{delivery.pin.folder.removeprefix(folder).strip('/')}/"))
+            rows = {file.path: file.rows for file in delivery.files}
+            for stored in member.destination.list(delivery.pin.folder):
+                said = f"{number(rows[stored.path])} rows, {size(stored.size)}" if stored.path in rows else size(stored.size)
+                line = text(f"{stored.path.rpartition('/')[2]}  ")
+                below.add(line.append(said, style="dim"))
+        branch.add(text("_owner", "dim"))
+    return tree
+
+
+def counted(opened: Session, exports: Sequence[str]) -> Table:
+    """The rows of the newest delivery of each member by kind of change, counted in the delivered files."""
+    rows = table("export", "dataset", "export time", "#insert", "#update", "#delete")
+    for export in exports:
+        for member in _members(opened, export):
+            delivery = member.last_committed()
+            if delivery is not None:
+                found = _count(member, delivery)
+                rows.add_row(
+                    export, member.id, str(delivery.export_time), *(number(found.get(kind, 0)) for kind in ("insert", "update", "delete"))
+                )
+    return rows
+
+
+def _count(member: Member, delivery: Delivery) -> dict[str, int]:
+    """By `_change_type`; files without that column hold added rows only."""
+    import polars as pl
+
+    counts: dict[str, int] = {}
+    for file in delivery.files:
+        path = member.destination.uri(file.path)
+        frame = pl.scan_parquet(path) if ".parquet" in file.path else pl.scan_csv(path)
+        kind = pl.col("_change_type") if "_change_type" in frame.collect_schema().names() else pl.lit("insert")
+        for name, count in frame.group_by(kind.alias("kind")).len().collect().iter_rows():
+            counts[name] = counts.get(name, 0) + count
+    return counts
+
+
+def next_steps(catalog: Path) -> Table:
+    """What to do now; commands work from the folder the demo was called in."""
+    home = catalog.absolute().parent
+    in_clone = (home / "justfile").is_file()
+    folder = "" if in_clone else f" {shlex.quote(str(home))}"
+    option = "" if in_clone else f" --catalog{folder}/catalog"
+    served = (
+        "just dev"
+        if in_clone
+        else f"DAGSTER_HOME={folder.strip()} CDP_EXPORTS_CATALOG={folder.strip()}/catalog dagster dev -m cdp_exports.definitions"
+    )
+    rows = table("next", "")
+    rows.add_row("see the exports and their runs in the Dagster UI", served)
+    rows.add_row("see what was delivered, when and why", f"cdp-exports history{option}")
+    rows.add_row("see what a run would deliver now", f"cdp-exports plan commerce_to_lake{option}")
+    rows.add_row("go on: change the tables again, deliver the next increments", f"cdp-exports demo{folder}")
+    return rows
+
+
+def _members(opened: Session, export: str) -> list[Member]:
+    from cdp_exports.delivery.context import silent
+    from cdp_exports.delivery.member import members_of
+
+    return members_of(opened.context(silent), export)

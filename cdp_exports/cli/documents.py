@@ -1,0 +1,148 @@
+"""What commands report, as JSON-ready dictionaries. Tables are drawn from the same, so both say the same.
+
+Moments are ISO 8601 in UTC, export times `YYYYMMDDHHMM`, sizes in bytes. A key is always there; null means: not known, or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from cdp_exports.cli.ending import error_document
+
+if TYPE_CHECKING:
+    from cdp_exports.delivery.outcome import Outcome
+    from cdp_exports.delivery.verifying import Verdict
+    from cdp_exports.ledger.records import Attempt, Counts, Delivery, Pin, SkipRecord
+
+Document = dict[str, Any]
+
+
+def delivery_document(delivery: Delivery) -> Document:
+    """One delivery as the ledger holds it. `state`: pinned, publishing, committed or covered."""
+    return {
+        "type": "delivery",
+        "export": delivery.export,
+        "member": delivery.member,
+        "export_time": str(delivery.export_time),
+        "state": delivery.state.value,
+        "delivery": delivery.id,
+        "mode": delivery.pin.mode,
+        "reason": delivery.pin.reason,
+        "chain": delivery.chain,
+        "sequence": delivery.sequence,
+        "base_export_time": str(delivery.base_export_time),
+        "previous_export_time": _text(delivery.previous_export_time),
+        "versions": versions_document(delivery.pin),
+        "rows": rows_document(delivery.counts),
+        "files": len(delivery.files),
+        "bytes": delivery.bytes,
+        "folder": f"{delivery.pin.target}/{delivery.pin.folder}",
+        "covered_by": _text(delivery.covered_by),
+        "run_id": delivery.run_id,
+        "pinned_at": moment(delivery.pinned_at),
+        "committed_at": moment(delivery.committed_at),
+    }
+
+
+def versions_document(pin: Pin) -> list[Document]:
+    """The range of versions of each source; `after` is null for a full."""
+    return [
+        {"dataset": source.dataset, "after": source.after_version, "upto": source.upto_version, "change_source": source.change_source}
+        for source in pin.sources
+    ]
+
+
+def rows_document(counts: Counts | None) -> Document | None:
+    """received = total + left out + failed; total = inserted + updated + deleted."""
+    if counts is None:
+        return None
+    return {
+        "received": counts.received,
+        "total": counts.delivered,
+        "inserted": counts.inserted,
+        "updated": counts.updated,
+        "deleted": counts.deleted,
+        "left_out": counts.left_out,
+        "failed": counts.failed,
+    }
+
+
+def attempt_document(attempt: Attempt) -> Document:
+    """One try. `status`: running, committed, failed, cancelled, superseded or abandoned."""
+    return {
+        "number": attempt.number,
+        "status": attempt.status,
+        "run_id": attempt.run_id,
+        "started_at": moment(attempt.started_at),
+        "ended_at": moment(attempt.ended_at),
+        "error": None if attempt.error is None else {"code": attempt.error_code, "message": attempt.error, "next_step": attempt.next_step},
+    }
+
+
+def skip_document(record: SkipRecord) -> Document:
+    """A run that delivered nothing. `state`: skipped or failed."""
+    return {
+        "type": "skip",
+        "export": record.export,
+        "member": record.member,
+        "export_time": str(record.export_time),
+        "state": record.outcome,
+        "reason": record.reason,
+        "message": record.message,
+        "next_step": record.next_step,
+        "run_id": record.run_id,
+        "at": moment(record.at),
+    }
+
+
+def outcome_document(outcome: Outcome) -> Document:
+    """How one member ended. `sent` is false where it had been delivered before and nothing was sent now."""
+    return {
+        "member": outcome.member,
+        "status": outcome.status,
+        "sent": outcome.sent,
+        "folder": outcome.uri,
+        "delivery": delivery_document(outcome.delivery) if outcome.delivery else None,
+        "error": error_document(outcome.error) if outcome.error else None,
+        "warnings": list(outcome.warnings),
+    }
+
+
+def verdict_document(verdict: Verdict) -> Document:
+    """What re-reading one delivery showed."""
+    return {
+        "member": verdict.delivery.member,
+        "export_time": str(verdict.delivery.export_time),
+        "intact": not verdict.differences,
+        "folder": verdict.uri,
+        "files": verdict.files,
+        "bytes": verdict.bytes,
+        "differences": list(verdict.differences),
+        "notes": list(verdict.notes),
+    }
+
+
+def moment(at: datetime | None) -> str | None:
+    """ISO 8601, to the second."""
+    return at.isoformat(timespec="seconds") if at else None
+
+
+def versions_said(versions: Sequence[Document]) -> str:
+    """The range of versions in words.
+
+    >>> versions_said([{"after": 4, "upto": 5, "change_source": "delta-cdf"}])
+    '4 → 5 (delta-cdf)'
+    >>> versions_said([{"after": None, "upto": 0, "change_source": None}])
+    '0'
+    """
+    return "; ".join(
+        (f"{version['upto']}" if version["after"] is None else f"{version['after']} → {version['upto']}")
+        + (f" ({version['change_source']})" if version["change_source"] else "")
+        for version in versions
+    )
+
+
+def _text(value: object | None) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,118 @@
+"""`history`: what was delivered, what was not and why, newest first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cdp_exports.cli.documents import Document, attempt_document, delivery_document, skip_document, versions_said
+from cdp_exports.cli.options import catalog_option, json_option
+from cdp_exports.cli.screen import note, number, short, show, size, state, table, text
+from cdp_exports.cli.session import Session, session
+
+if TYPE_CHECKING:
+    from cdp_exports.ledger.records import Delivery, SkipRecord
+
+
+@click.command()
+@click.argument("export", required=False)
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many entries, counted from the newest.")
+@json_option
+@catalog_option
+def history(export: str | None, limit: int) -> None:
+    """Show what was delivered and what was not.
+
+    Deliveries, skips and failures of one export or of all, newest first. A delivery that is `pinned` was begun and not
+    finished: the next run goes on with it. One that is `publishing` while no run is at work is in doubt until the next
+    run has looked at the destination.
+
+    \b
+    Examples:
+      cdp-exports history
+      cdp-exports history commerce_to_lake --limit 10
+      cdp-exports history commerce_to_lake --json
+    """
+    with session() as opened:
+        document = {"environment": opened.environment, "export": export, "entries": entries(opened, export, limit)}
+        show(document, *drawn(document))
+
+
+def entries(opened: Session, export: str | None, limit: int) -> list[Document]:
+    """The ledger's entries; a delivery carries its attempts, and whether a run is working on it.
+
+    An export that is no longer declared keeps its history; one that was renamed shows what it did under its old name.
+
+    Raises:
+        DeclarationError: no export ever had this name.
+    """
+    from cdp_exports.delivery.member import export_of
+
+    declared = opened.catalog.exports.get(export) if export else None
+    names = (export, declared.formerly) if declared and declared.formerly else (export,)
+    found = [entry for name in names for entry in opened.ledger.history(opened.environment, name, limit=limit)]
+    if export is not None and not found:
+        export_of(opened.catalog, export)
+    return [entry_document(opened, entry) for entry in found[:limit]]
+
+
+def entry_document(opened: Session, entry: Delivery | SkipRecord) -> Document:
+    """One entry of the ledger, told apart by `type`."""
+    from cdp_exports.ledger.records import SkipRecord
+
+    if isinstance(entry, SkipRecord):
+        return skip_document(entry)
+    holder = opened.ledger.holder(opened.environment, entry.export) if entry.state.value in {"pinned", "publishing"} else None
+    return {
+        **delivery_document(entry),
+        "attempts": [attempt_document(attempt) for attempt in opened.ledger.attempts(entry.id)],
+        "running": holder is not None and holder.export_time == entry.export_time,
+    }
+
+
+def drawn(document: Document) -> list[Any]:
+    """A line for each entry, then the reasons of what was not delivered."""
+    if not document["entries"]:
+        return [text("Nothing was delivered yet.")]
+    rows = table("export time", "export", "member", "state", "increment", "versions", "#rows", "#files", "#size", "#attempts", "when (UTC)")
+    notes: list[Any] = []
+    for entry in document["entries"]:
+        whose = (entry["export_time"], entry["export"], entry["member"])
+        counts: Document = entry.get("rows") or {}
+        if entry["type"] == "skip":
+            rows.add_row(*whose, state(entry["state"]), entry["reason"], *[""] * 5, short(entry["at"]))
+        else:
+            rows.add_row(
+                *whose,
+                _state(entry),
+                entry["mode"],
+                versions_said(entry["versions"]),
+                number(counts.get("total")),
+                number(entry["files"]),
+                size(entry["bytes"]),
+                number(len(entry["attempts"])),
+                short(entry["committed_at"] or entry["pinned_at"]),
+            )
+        notes += _notes(entry)
+    return [rows, *notes]
+
+
+def _notes(entry: Document) -> list[Any]:
+    label = f"{entry['export']}/{entry['member']} at {entry['export_time']}"
+    if entry["type"] == "skip":
+        return [note(label, entry["message"], entry["next_step"], "yellow" if entry["state"] == "skipped" else "red")]
+    if entry["covered_by"]:
+        return [note(label, f"its rows went with {entry['covered_by']}.")]
+    if _in_doubt(entry):
+        command = f"cdp-exports resolve {entry['export']} --at {entry['export_time']} --member {entry['member']} --delivered|--resend"
+        said = "publishing was begun and its end is not recorded. The next run looks at the destination."
+        return [note(label, said, f"If nothing is there, you decide: {command}", "magenta")]
+    return []
+
+
+def _state(entry: Document) -> Any:
+    return text("in doubt", "magenta") if _in_doubt(entry) else state(entry["state"])
+
+
+def _in_doubt(entry: Document) -> bool:
+    return entry["state"] == "publishing" and not entry["running"]

@@ -1,0 +1,121 @@
+"""`run`: deliver one export now, as a run of the Dagster instance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cdp_exports.cli.documents import Document, outcome_document, versions_said
+from cdp_exports.cli.ending import DONE, FAILED, INTERRUPTED, error_document, status_of, worst
+from cdp_exports.cli.options import at_option, catalog_option, export_argument, json_option, member_option
+from cdp_exports.cli.screen import note, number, progress, show, size, state, table
+from cdp_exports.cli.session import Session, session
+
+if TYPE_CHECKING:
+    from cdp_exports.assets.run import Run
+    from cdp_exports.entities.export_time import ExportTime
+
+
+@click.command()
+@export_argument
+@at_option(required=False, help="The export time, a UTC minute that has begun. Default: a new one, this minute.")
+@member_option("Deliver only this dataset of the export.")
+@click.option("--full", is_flag=True, help="Deliver the whole dataset and begin a new chain of increments.")
+@json_option
+@catalog_option
+def run(export: str, export_time: ExportTime | None, members: tuple[str, ...], full: bool) -> None:
+    """Deliver an export now, whether or not its schedule is on.
+
+    The run is recorded by Dagster and shows in its UI. An export time that was delivered already is reported, and nothing
+    is sent again (`replay` does that). With several datasets the worst one decides the exit status: 1 failed, 3 skipped, 0 delivered.
+
+    \b
+    Examples:
+      cdp-exports run commerce_to_lake
+      cdp-exports run commerce_to_lake --member orders --full
+      cdp-exports run commerce_to_lake --at 202612010200 --json
+    """
+    with session() as opened:
+        ended = run_export(opened, export, export_time=export_time, members=members, full=full)
+        document = run_document(export, ended)
+        show(document, *drawn(document))
+    click.get_current_context().exit(status_of_run(ended))
+
+
+def run_export(
+    opened: Session, export: str, *, export_time: ExportTime | None = None, members: tuple[str, ...] = (), full: bool = False
+) -> Run:
+    """Run it in this process, with bars on the terminal."""
+    from cdp_exports.assets.run import run_in_process
+    from cdp_exports.delivery.member import export_of
+
+    declared = export_of(opened.catalog, export)
+    with progress(members or declared.members) as watch:
+        return run_in_process(
+            opened.catalog, opened.instance, export, export_time=export_time, members=members or None, full=full, progress=watch
+        )
+
+
+def status_of_run(ended: Run) -> int:
+    """The exit status: the worst member decides."""
+    if ended.cancelled:
+        return INTERRUPTED
+    statuses = [DONE if outcome.error is None else status_of(outcome.error) for outcome in ended.outcomes]
+    return worst([*statuses, DONE if ended.error is None else status_of(ended.error), DONE if ended.outcomes or ended.error else FAILED])
+
+
+def run_document(export: str, ended: Run) -> Document:
+    """A run and how each member ended."""
+    return {
+        "export": export,
+        "export_time": str(ended.export_time),
+        "run_id": ended.run_id,
+        "cancelled": ended.cancelled,
+        "error": error_document(ended.error) if ended.error else None,
+        "members": [outcome_document(outcome) for outcome in ended.outcomes],
+    }
+
+
+def drawn(document: Document) -> list[Any]:
+    """A line for each member, then what is to be said of those that were not delivered."""
+    rows = table(
+        "member",
+        "status",
+        "export time",
+        "increment",
+        "versions",
+        "#inserted",
+        "#updated",
+        "#deleted",
+        "#files",
+        "#size",
+        "where",
+        title=document["export"],
+    )
+    notes: list[Any] = []
+    for member in document["members"]:
+        delivery: Document = member["delivery"] or {}
+        counts: Document = delivery.get("rows") or {}
+        rows.add_row(
+            member["member"],
+            state(member["status"]),
+            delivery.get("export_time") or document["export_time"],
+            delivery.get("mode"),
+            versions_said(delivery.get("versions", [])),
+            *(number(counts.get(kind)) for kind in ("inserted", "updated", "deleted")),
+            number(delivery.get("files")),
+            size(delivery.get("bytes")),
+            member["folder"],
+        )
+        if member["delivery"] and not member["sent"]:
+            notes.append(note(member["member"], "this export time was delivered before; nothing was sent now."))
+        notes += [note(member["member"], warning, style="yellow") for warning in member["warnings"]]
+        if error := member["error"]:
+            style = "yellow" if member["status"] == "skipped" else "red"
+            notes.append(note(member["member"], f"{error['message']} [{error['reason'] or error['code']}]", error["next_step"], style))
+    if error := document["error"]:
+        notes.append(note(document["export"], error["message"], error["next_step"], "red"))
+    if document["cancelled"]:
+        notes.append(note("", "Interrupted. What was not published is not delivered; the next run takes it up again.", style="yellow"))
+    return [*([rows] if document["members"] else []), *notes]

@@ -1,0 +1,86 @@
+"""What every command works with: the catalog, Dagster's instance, the ledger."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cdp_exports.cli.home import find_home, open_instance
+from cdp_exports.cli.options import Asked
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+    from cdp_exports.catalog.catalog import Catalog
+    from cdp_exports.delivery.context import Context, Progress
+    from cdp_exports.destinations.destination import FileDestination
+    from cdp_exports.ledger.ledger import Ledger
+    from cdp_exports.sources.source import Source
+
+
+@dataclass(frozen=True)
+class Session:
+    """An opened catalog with the instance and the ledger that belong to it."""
+
+    catalog: Catalog
+    instance: DagsterInstance
+    ledger: Ledger
+
+    @property
+    def environment(self) -> str:
+        return self.catalog.environment.name
+
+    def context(self, progress: Progress) -> Context:
+        """What deliveries need, with the catalog's own connections."""
+        from cdp_exports.delivery.context import Context
+        from cdp_exports.destinations.open import open_destination
+        from cdp_exports.sources.open import open_source
+
+        def source(dataset_id: str) -> Source:
+            return open_source(self.catalog.datasets[dataset_id], self.catalog.root, os.environ)
+
+        def destination(connection_id: str) -> FileDestination:
+            return open_destination(self.catalog.connections[connection_id], self.catalog.root, os.environ)
+
+        return Context(self.catalog, self.ledger, source, destination, progress)
+
+
+def asked() -> Asked:
+    """What the person at the terminal asked for."""
+    return click.get_current_context().ensure_object(Asked)
+
+
+def catalog_folder() -> Path:
+    """The folder named by `--catalog`, else where `find_catalog` finds it.
+
+    Raises:
+        DeclarationError: there is no catalog.
+    """
+    from cdp_exports.catalog.load import find_catalog
+
+    return asked().catalog or find_catalog(os.environ)
+
+
+@contextmanager
+def session(folder: Path | None = None) -> Generator[Session]:
+    """Load the catalog first, so that what is wrong in it is said before anything slow begins.
+
+    Raises:
+        DeclarationError: the catalog or Dagster's home is wrong.
+        TransientError, LedgerRefused, LedgerNewer: the ledger cannot be used.
+    """
+    from cdp_exports.catalog.load import load
+
+    folder = folder or catalog_folder()
+    catalog = load(folder)
+    home = find_home(folder, os.environ)
+    with open_instance(home) as instance:
+        from cdp_exports.assets.ledger import open_ledger
+
+        yield Session(catalog, instance, open_ledger(catalog.environment, instance))
