@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -56,13 +57,12 @@ class Deliveries(RuleBasedStateMachine):
         return known[choice % len(known)] if known else None
 
     def expect(self, allowed: bool, step: Callable[[], object]) -> bool:
-        try:
+        if allowed:
             step()
-        except Skip as refused:
-            assert not allowed, refused
-            assert refused.reason == "superseded"
         else:
-            assert allowed
+            with pytest.raises(Skip) as refused:
+                step()
+            assert refused.value.reason == "superseded"
         return allowed
 
     # -- the steps
@@ -184,5 +184,5 @@ def test_any_sequence(ledger: Ledger) -> None:
     examples = 25 if ledger._database.is_sqlite else 10
     run_state_machine_as_test(
         Machine,
-        settings=settings(max_examples=examples, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)),
+        settings=settings(max_examples=examples, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]),
     )

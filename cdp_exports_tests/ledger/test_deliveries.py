@@ -26,6 +26,7 @@ def test_a_pin_comes_back_as_it_was_recorded(ledger: Ledger) -> None:
     ledger.pin(held, pinned)
     found = ledger.delivery(ENVIRONMENT, OF_EXPORT, OF_MEMBER, minute(2))
     assert found == pinned
+    assert found is not None
     assert list(found.pin.definition) == ["z", "a"]  # also the order of its keys
     assert ledger.open_deliveries(ENVIRONMENT, OF_EXPORT, OF_MEMBER) == [pinned]
     assert ledger.delivery(ENVIRONMENT, OF_EXPORT, OF_MEMBER, minute(3)) is None

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from cdp_exports.errors import Skip
+from cdp_exports.errors import Skip, TransientError
+from cdp_exports.ledger import database, leases
 from cdp_exports.ledger.ledger import Ledger
 from cdp_exports.ledger.records import Attempt, Delivery, Lease
 from cdp_exports_tests.ledger.building import COUNTS, ENVIRONMENT, EXPORT, OF_EXPORT, OF_MEMBER, delivery, expire, lease, minute
@@ -98,6 +99,17 @@ def test_who_lost_the_lease_writes_nothing(ledger: Ledger, step: str, lost: str)
 
     assert raised.value.reason == "superseded"
     assert (ledger.history(ENVIRONMENT), ledger.attempts(pinned.id)) == before
+
+
+def test_nobody_takes_over_inside_a_fenced_write(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "LOCK_SECONDS", 0.1)
+    ledger = Ledger.open(ledger_url)
+    held = lease(ledger)
+    with ledger._database.write() as connection:
+        leases.fence(connection, held)
+        with pytest.raises(TransientError):
+            acquire(ledger, "second")
+    ledger.close()
 
 
 def test_who_takes_over_abandons_what_ran_before(ledger: Ledger) -> None:

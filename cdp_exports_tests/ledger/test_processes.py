@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
+from itertools import chain
 from typing import TypeVar
 
 import pytest
@@ -109,13 +110,13 @@ def test_an_empty_ledger_opened_by_all_at_once(processes: Executor, ledger_url: 
 
 
 def test_nobody_mints_what_another_minted(processes: Executor, ledger: Ledger, ledger_url: str) -> None:
-    minted = sorted(sum(all_at_once(processes, _mint, ledger_url), []))
+    minted = sorted(chain.from_iterable(all_at_once(processes, _mint, ledger_url)))
     assert len(set(minted)) == len(minted) == 3 * PROCESSES
     assert ledger.newest_time(ENVIRONMENT, EXPORT) == minted[-1]
 
 
 def test_nobody_holds_what_another_holds(processes: Executor, ledger: Ledger, ledger_url: str) -> None:
-    tokens = sorted(sum(all_at_once(processes, _acquire, ledger_url), []))
+    tokens = sorted(chain.from_iterable(all_at_once(processes, _acquire, ledger_url)))
     assert tokens == list(range(1, len(tokens) + 1))
 
 
