@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -34,6 +34,8 @@ def explain(error: ValidationError, declared: Any, value: object) -> Iterator[tu
         cause = details.get("ctx", {}).get("error")
         if isinstance(cause, WrongItem):
             at = (*at, cause.item)
+        elif details["type"].startswith("union_tag_"):
+            at = (*at, "type")
         yield at, _SENTENCES.get(details["type"], _any)(_Wrong(at, holder, _value_at(value, at), details))
 
 
@@ -128,7 +130,7 @@ def _no_such_word(wrong: _Wrong) -> str:
 
 def _no_such_type(wrong: _Wrong) -> str:
     types = wrong.context["expected_tags"].replace("'", "").split(", ")
-    return replace(wrong, at=(*wrong.at, "type")).about(_not_one_of(wrong.context["tag"], types))
+    return wrong.about(_not_one_of(wrong.context["tag"], types))
 
 
 def _wrong_type(wrong: _Wrong) -> str:
@@ -147,7 +149,7 @@ _SENTENCES: Mapping[str, Callable[[_Wrong], str]] = {
     "missing": lambda wrong: f"The key {wrong.key!r} is missing.",
     "literal_error": _no_such_word,
     "union_tag_invalid": _no_such_type,
-    "union_tag_not_found": lambda wrong: replace(wrong, at=(*wrong.at, "type")).about("the key is missing, or not a word"),
+    "union_tag_not_found": lambda wrong: wrong.about("the key is missing"),
     "value_error": lambda wrong: wrong.about(str(wrong.context["error"])),
     "string_pattern_mismatch": _no_match,
     "too_short": lambda wrong: wrong.about("must not be empty"),

@@ -129,7 +129,7 @@ class _Reading:
 
     def value(self, node: Node) -> Value:
         if id(node) in self._seen:      # also what keeps a few lines of aliases from growing into gigabytes
-            self.refuse(node, "Aliases (`*`) are not used in a catalog; write the value again.")
+            self.refuse(node, "Anchors (`&`) and aliases (`*`) are not used in a catalog; write the value each time.")
             return None
         self._seen.add(id(node))
         if node.tag not in (_PLAIN, _QUOTED):
