@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from cdp_exports.sources.delta.errors import translate
 
 
 @contextmanager
-def reading(subject: str) -> Iterator[None]:
+def reading(subject: str) -> Generator[None]:
     """Everything raised inside comes out as a CdpExportsError that names `subject`.
 
     Wrap only what reads a source: an error of another library raised inside is taken for the source's.

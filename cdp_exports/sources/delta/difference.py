@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from cdp_exports.sources.delta.files import DataFile
 from cdp_exports.sources.delta.log import Commit, FileAction
 from cdp_exports.sources.delta.plan import Piece, Plan
 from cdp_exports.sources.delta.snapshot import Snapshot
-
-if TYPE_CHECKING:
-    import polars as pl
 
 
 def file_difference(after: Snapshot, upto: Snapshot, commits: Sequence[Commit | None]) -> Plan | None:

@@ -7,16 +7,16 @@ https://github.com/delta-io/delta/blob/master/PROTOCOL.md#reader-requirements-fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cdp_exports.sources.delta.files import from_action
 from cdp_exports.sources.delta.log import Commit, FileAction
 from cdp_exports.sources.delta.plan import Piece, Plan
-from cdp_exports.sources.delta.schema import Layout
+from cdp_exports.sources.delta.schema import Layout, unshown
 
 
-def feed(commits: Sequence[Commit | None], layout: Layout, enabled: bool) -> Plan | None:
-    """The plan, None where a commit cannot be read through the feed.
+def feed(commits: Sequence[Commit | None], layout: Layout, *, enabled: bool, upto: Layout) -> Plan | None:
+    """The plan, None where a commit cannot be read through the feed, or its rows cannot be shown as `upto` has them.
 
     A commit without change files changed the rows of the files it added and removed. `layout` and `enabled` describe
     the table before the first of the commits.
@@ -29,6 +29,8 @@ def feed(commits: Sequence[Commit | None], layout: Layout, enabled: bool) -> Pla
         before = layout
         if commit.metadata is not None:
             layout = Layout.of(commit.metadata)
+            if unshown(layout, upto):
+                return None
             enabled = is_enabled(commit.metadata["configuration"])
         if not (enabled and before.native and layout.native):
             return None
@@ -45,7 +47,7 @@ def feed(commits: Sequence[Commit | None], layout: Layout, enabled: bool) -> Pla
     return Plan(_merged(minus), _merged(plus))
 
 
-def is_enabled(configuration: dict[str, str]) -> bool:
+def is_enabled(configuration: Mapping[str, str]) -> bool:
     return configuration.get("delta.enableChangeDataFeed", "false").lower() == "true"
 
 

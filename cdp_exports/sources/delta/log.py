@@ -43,8 +43,12 @@ class Commit:
 def commits(storage: Storage, first: int, last: int) -> list[Commit | None]:
     """The commits of versions `first` to `last`, None for each whose entry was cleaned away."""
     versions = range(first, last + 1)
-    entries = storage.read_all(f"_delta_log/{version:020d}.json" for version in versions)
+    entries = storage.read_all(map(entry_path, versions))
     return [None if entry is None else _parse(storage, version, entry) for version, entry in zip(versions, entries, strict=True)]
+
+
+def entry_path(version: int) -> str:
+    return f"_delta_log/{version:020d}.json"
 
 
 def _parse(storage: Storage, version: int, entry: bytes) -> Commit:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from cdp_exports.errors import HistoryLost, SourceUnreadable
+from cdp_exports.errors import SourceUnreadable
 from cdp_exports.sources.source import Column
 
 if TYPE_CHECKING:
@@ -82,12 +82,18 @@ def mapping_mode(configuration: Mapping[str, str]) -> str:
     return configuration.get("delta.columnMapping.mode", "none")
 
 
-def conform(frame: pl.LazyFrame, old: Layout, new: Layout) -> pl.LazyFrame:
-    """Rows read under `old`, in the columns and types of `new`: an added column is null, a dropped one is gone, a widened one is cast.
+def unshown(old: Layout, new: Layout) -> str | None:
+    """The first column of `new` in which rows of `old` cannot be shown, with its two types, as a sentence says it."""
+    before = {field.physical: field for field in old.fields}
+    for field in new.fields:
+        origin = before.get(field.physical, field)
+        if not widens(origin.type, field.type):
+            return f"{field.name!r} from {_word(origin.type)} to {_word(field.type)}"
+    return None
 
-    Raises:
-        HistoryLost: `schema_changed`: a column's old type cannot be widened to its new one.
-    """
+
+def conform(frame: pl.LazyFrame, old: Layout, new: Layout) -> pl.LazyFrame:
+    """Rows read under `old` in the columns of `new`: an added column is null, a dropped one is gone, a widened one is cast."""
     import polars as pl
 
     if old == new:
@@ -99,12 +105,6 @@ def conform(frame: pl.LazyFrame, old: Layout, new: Layout) -> pl.LazyFrame:
         origin = before.get(field.physical)
         if origin is None:
             shown.append(pl.lit(None, dtype=dtype).alias(field.name))
-        elif not widens(origin.type, field.type):
-            raise HistoryLost(
-                f"The column {field.name!r} changed its type from {_word(origin.type)} to {_word(field.type)} since the last delivery.",
-                next_step="Deliver the whole dataset once (`--full`, or `on_history_lost: full`).",
-                reason="schema_changed",
-            )
         else:
             column = pl.col(origin.name)
             shown.append((column if old.dtypes[origin.name] == dtype else column.cast(dtype)).alias(field.name))
@@ -183,6 +183,6 @@ def _leaves(kind: Any) -> set[str]:
 
 
 def _maps_nested(kind: Any) -> bool:
-    fields = [] if isinstance(kind, str) else kind.get("fields", ())
+    fields: list[Any] = [] if isinstance(kind, str) else kind.get("fields", [])
     renamed = any(field.get("metadata", {}).get(_PHYSICAL_NAME, field["name"]) != field["name"] for field in fields)
     return renamed or any(map(_maps_nested, _inner(kind)))

@@ -53,13 +53,12 @@ class Snapshot:
                 partitions = [{**values, name: values[name] and binary(values[name].decode())} for values in partitions]
         rows = actions["num_records"].to_list() if "num_records" in actions.columns else [None] * count
         deleted = self._deleted()
-        files = {
+        return {
             location: DataFile(location, size, known, partition, deleted.get(location))
             for location, size, known, partition in zip(
                 map(self.storage.location, actions["path"]), actions["size_bytes"], rows, partitions, strict=True
             )
         }
-        return files
 
     def _deleted(self) -> dict[str, pl.Series]:
         """The positions that deletion vectors take away, by location."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Storage:
     def read(self, path: str) -> bytes | None:
         """The content of a file below the table's folder, None where there is none."""
         try:
-            file = self._files.open_input_file(path)
+            file = cast("Any", self._files.open_input_file(path))
             return bytes(file.read(file.size()))
         except FileNotFoundError:
             return None
@@ -58,6 +59,11 @@ class Storage:
             return [location for location, there in zip(inside, exists, strict=True) if not there]
 
     def _exists(self, path: str) -> bool:
-        from pyarrow.fs import FileType
+        return self._info(path).is_file
 
-        return self._files.get_file_info([path])[0].type == FileType.File
+    def modified(self, path: str) -> datetime:
+        """When a file was last written; the beginning of 1970 if the store does not say."""
+        return self._info(path).mtime or datetime.fromtimestamp(0, UTC)
+
+    def _info(self, path: str) -> Any:
+        return cast("list[Any]", self._files.get_file_info([path]))[0]

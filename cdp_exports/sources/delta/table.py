@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from cdp_exports.errors import HistoryLost, SourceUnreadable
 from cdp_exports.sources.delta.difference import file_difference
 from cdp_exports.sources.delta.feed import feed, is_enabled
 from cdp_exports.sources.delta.files import DataFile
-from cdp_exports.sources.delta.log import Commit, commits
+from cdp_exports.sources.delta.log import Commit, commits, entry_path
 from cdp_exports.sources.delta.plan import Plan, frame
-from cdp_exports.sources.delta.schema import conform
+from cdp_exports.sources.delta.schema import conform, unshown
 from cdp_exports.sources.delta.snapshot import Snapshot
 from cdp_exports.sources.delta.storage import Storage
 from cdp_exports.sources.reading import reading
@@ -52,7 +51,7 @@ class DeltaTableSource:
                 return self._head(snapshot, commit)
             # Only a checkpoint is left of this version: readable, yet `at` can never prove that it is still the same.
             digest = hashlib.sha256(f"{snapshot.table_id} {snapshot.version} without its log entry".encode()).hexdigest()
-            return Head(snapshot.table_id, snapshot.version, digest, datetime.now(UTC))
+            return Head(snapshot.table_id, snapshot.version, digest, self._storage.modified("_delta_log/_last_checkpoint"))
 
     def at(self, version: int) -> Head:
         """An earlier state. Raises HistoryLost where it, or its log entry, is gone."""
@@ -94,7 +93,13 @@ class DeltaTableSource:
             if change_source not in (None, FEED, FILES, SNAPSHOTS):
                 raise ValueError(f"no such change source: {change_source}")
             old, new = self._at(after), self._at(upto)
-            conform(_nothing(old), old.layout, new.layout)
+            changed = unshown(old.layout, new.layout)
+            if changed:
+                raise HistoryLost(
+                    f"{self._name} changed the type of its column {changed} after version {after}.",
+                    next_step=_FULL,
+                    reason="schema_changed",
+                )
             for way in (FEED, FILES) if change_source is None else (change_source,):
                 if way == SNAPSHOTS:
                     break
@@ -122,13 +127,7 @@ class DeltaTableSource:
         between = self._log(old.version + 1, new.version)
         if way == FILES:
             return file_difference(old, new, between)
-        try:
-            plan = feed(between, old.layout, is_enabled(dict(old.configuration)))
-            if plan is not None:
-                frame((*plan.minus, *plan.plus), new.layout, {})
-            return plan
-        except HistoryLost:
-            return None     # a layout in between does not widen to the newest, which the two ends do
+        return feed(between, old.layout, enabled=is_enabled(old.configuration), upto=new.layout)
 
     def _difference(self, plan: Plan, new: Snapshot, way: str) -> Difference:
         options = self._storage.options
@@ -199,13 +198,8 @@ class DeltaTableSource:
             )
 
     def _head(self, snapshot: Snapshot, commit: Commit) -> Head:
-        return Head(snapshot.table_id, snapshot.version, commit.digest, commit.committed_at or datetime.fromtimestamp(0, UTC))
-
-
-def _nothing(snapshot: Snapshot) -> Any:
-    import polars as pl
-
-    return pl.LazyFrame(schema=snapshot.layout.dtypes)
+        committed_at = commit.committed_at or self._storage.modified(entry_path(snapshot.version))
+        return Head(snapshot.table_id, snapshot.version, commit.digest, committed_at)
 
 
 def _lacks_log(exception: Exception) -> bool:
