@@ -8,12 +8,13 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, TypeAdapter, field_validator, model_validator
 
-from cdp_exports.entities.model import Declared
+from cdp_exports.entities.model import Address, Declared
 from cdp_exports.entities.secret import Secret
 
 
 class _Connection(Declared):
     description: str | None = None
+    """For whoever reads the catalog."""
 
     shared_with: Literal["administrators"] = "administrators"
     """Who may use it. Only administrators until roles exist."""
@@ -30,8 +31,9 @@ class LocalConnection(_Connection):
     """A folder on this machine or on a mounted share."""
 
     type: Literal["local"]
+    """The kind of store."""
 
-    folder: str
+    folder: Address
     """The folder; relative to the catalog's parent folder. It is created on first use."""
 
 
@@ -43,6 +45,7 @@ class S3Connection(_Connection):
     """
 
     type: Literal["s3"]
+    """The kind of store."""
 
     bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
     """The bucket's name; it must exist."""

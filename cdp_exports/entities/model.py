@@ -12,7 +12,9 @@ T = TypeVar("T")
 _OWNER = re.compile(r"team:.+|\b[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")     # what Dagster accepts
 
 
-def _no_password_in_address(text: str) -> str:
+def _an_address(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("control characters are not allowed")
     _, separator, rest = text.partition("://")
     if separator and "@" in rest.partition("/")[0]:
         raise ValueError("an address holds no user name and no password; give credentials by reference, `{env: NAME}`")
@@ -33,7 +35,7 @@ Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 Word = Annotated[str, StringConstraints(min_length=1)]
 """Text that is not empty."""
 
-Address = Annotated[str, StringConstraints(min_length=1), AfterValidator(_no_password_in_address)]
+Address = Annotated[str, StringConstraints(min_length=1), AfterValidator(_an_address)]
 """A path or a URL without credentials."""
 
 Owner = Annotated[str, AfterValidator(_an_owner)]
