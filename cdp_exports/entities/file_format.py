@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
 
 from cdp_exports.entities.model import Declared
+
+_READS_AS_VALUE = re.compile(r"[+-]?(\d[\d.e+-]*|\.\d+|inf|nan)|true|false", re.IGNORECASE)
 
 MaxRows = Annotated[int, Field(ge=1)]
 
@@ -40,7 +43,7 @@ class JsonFormat(_TextFormat):
     type: Literal["json"]
     """The format."""
 
-    non_finite: Literal["null", "string"] | None = None
+    non_finite: Literal["null"] | None = None
     """How NaN and the infinities are written; without it such a value fails the delivery: JSON has no word for them."""
 
 
@@ -60,16 +63,29 @@ class CsvFormat(_TextFormat):
     """How a quote inside a quoted value is written: doubled, or behind a backslash."""
 
     null: str = ""
-    """How null is written."""
+    """How null is written. A string that reads the same is quoted, or fails the delivery where `quote` is empty."""
 
     empty: str = '""'
-    """How an empty string is written."""
+    """How an empty string is written; the same as `null` gives the difference up."""
 
     header: bool = True
     """Column names in the first line of every file."""
 
     nested: Literal["json"] | None = None
     """How structs, lists and maps are written; without it such a column is refused."""
+
+    @model_validator(mode="after")
+    def _words_stand_alone(self) -> Self:
+        for name, word in (("null", self.null), ("empty", self.empty)):
+            if self.delimiter in word or "\n" in word or "\r" in word:
+                raise ValueError(f"`{name}` cannot hold the delimiter or a line break")
+            if '"' in word and not (name == "empty" and word == '""' and self.quote):
+                raise ValueError(f"`{name}` cannot hold a quote; for example `{name}: EMPTY` or `{name}: ''`")
+            if self.escape == "\\" and word.endswith("\\"):
+                raise ValueError(f"`{name}` cannot end with the character that escapes")
+            if _READS_AS_VALUE.fullmatch(word):
+                raise ValueError(f"`{name}` cannot be {word!r}, which reads as a number or a truth value")
+        return self
 
 
 Format = Annotated[ParquetFormat | JsonFormat | CsvFormat, Field(discriminator="type")]

@@ -1,0 +1,127 @@
+"""Write a lazy frame as files: streamed, split, counted and hashed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from cdp_exports.entities.file_format import CsvFormat, Format, JsonFormat, ParquetFormat
+from cdp_exports.formats import csv, json, parquet
+from cdp_exports.formats.batches import FileBatches, batch_rows
+from cdp_exports.formats.check import check
+from cdp_exports.formats.pipe import Abandoned, Pipe
+from cdp_exports.formats.writing import ByteStream, FileDone, OpenFile, WrittenFile
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash  # pyright: ignore[reportPrivateUsage]
+
+    import polars as pl
+
+_PIPE_ITEMS = 8
+"""Chunks of about 1 MiB between encoder and destination."""
+
+_STOP_SECONDS = 2.0
+"""How long a failed write waits for the query to stop: it ends at its next batch, a sort under way is left behind."""
+
+
+@dataclass(frozen=True)
+class _End:
+    """All bytes of one file were encoded."""
+
+    rows: int
+
+
+@dataclass
+class _File:
+    """One file on its way."""
+
+    index: int
+    stream: ByteStream
+    size: int = 0
+    digest: Hash = field(default_factory=hashlib.sha256)
+
+    def write(self, chunk: bytes) -> None:
+        self.stream.write(chunk)
+        self.digest.update(chunk)
+        self.size += len(chunk)
+
+    def end(self, rows: int) -> WrittenFile:
+        return WrittenFile(self.index, rows, self.size, self.digest.hexdigest())
+
+
+def write(
+    frame: pl.LazyFrame,
+    format: Format,
+    open_file: OpenFile,
+    done: FileDone,
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> list[WrittenFile]:
+    """Stream a frame into files of `format.max_rows_per_file` rows, in the frame's order; no rows, no file.
+
+    The query and the encoding run in a thread of their own. Everything the caller passed in (`open_file`, the
+    streams, `done`, `progress` with the rows read so far) is called in the caller's thread, so that what it raises,
+    and KeyboardInterrupt, arrives unchanged and at once; the query is then stopped. Streams are never closed here.
+
+    Raises:
+        CannotHold: the format cannot carry a column or a value. Values are checked as they are written: files may
+            have been opened, and even completed, by then.
+        Exception: what reading the frame raised, as it was raised.
+    """
+    schema = frame.collect_schema()
+    check(schema, format)
+    pipe: Pipe[bytes | _End] = Pipe(_PIPE_ITEMS)
+    batches = FileBatches(_until_abandoned(frame, pipe), format.max_rows_per_file)
+    encoder = Thread(target=_encode, args=(batches, format, schema, pipe), name="cdp-exports-encoder", daemon=True)
+    encoder.start()
+    written: list[WrittenFile] = []
+    current: _File | None = None
+    try:
+        for item in pipe:
+            if current is None:
+                current = _File(len(written), open_file(len(written)))
+            if isinstance(item, _End):
+                written.append(current.end(item.rows))
+                current = None
+                done(written[-1])
+            else:
+                current.write(item)
+            if progress is not None:
+                progress(batches.rows)
+    finally:
+        pipe.abandon()
+        encoder.join(_STOP_SECONDS)
+    return written
+
+
+def _encode(batches: FileBatches, format: Format, schema: pl.Schema, pipe: Pipe[bytes | _End]) -> None:
+    try:
+        while batches.more():
+            pipe.put(_End(_encode_file(batches, format, schema, pipe.put)))
+    except Abandoned:
+        pass
+    except BaseException as error:  # noqa: BLE001  whatever it is, the caller's thread raises it
+        pipe.close(error)
+    else:
+        pipe.close()
+
+
+def _encode_file(batches: FileBatches, format: Format, schema: pl.Schema, emit: Callable[[bytes], None]) -> int:
+    match format:
+        case ParquetFormat():
+            return parquet.encode(batches.next_file(), schema, format, emit)
+        case JsonFormat():
+            return json.encode(batches.next_file(), schema, format, emit)
+        case CsvFormat():
+            return csv.encode(batches.next_file(), schema, format, emit)
+
+
+def _until_abandoned(frame: pl.LazyFrame, pipe: Pipe[bytes | _End]) -> Iterator[pl.DataFrame]:
+    width = len(frame.collect_schema())
+    for batch in frame.collect_batches(chunk_size=batch_rows(width), maintain_order=True, lazy=True):
+        if pipe.abandoned:
+            raise Abandoned
+        yield batch
