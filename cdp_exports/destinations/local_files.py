@@ -30,11 +30,10 @@ def new_partial(file: Path) -> tuple[int, Path]:
     Its name follows from the file's, so that whoever knows the one finds what a killed writer left of the other, and has
     a part of its own, so that two writers never share it.
     """
+    partial = file.with_name(f"{_stem(file.name)}.{secrets.token_hex(4)}.partial")
     for _ in range(10):
-        make_folder(file.parent)
-        partial = file.with_name(f"{_stem(file.name)}.{secrets.token_hex(4)}.partial")
-        # another process may have removed the folder again: it was empty
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError):        # another process removed the folder again: it was empty
+            make_folder(file.parent)
             return os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), partial
     raise FileNotFoundError(errno.ESTALE, "the folder disappears again and again", str(file.parent))
 

@@ -85,13 +85,15 @@ class ObjectStoreDestination:
 
     def stream(self, path: str) -> Iterator[bytes] | None:
         import obstore
+        from obstore.exceptions import PermissionDeniedError
 
+        silent = (FileNotFoundError, PermissionDeniedError)
         try:
-            with translated(self.api, but=FileNotFoundError):
+            with translated(self.api, but=silent):
                 meta = obstore.head(self.store, _safe(path))
-        except FileNotFoundError:
-            self.read(path)     # says so if it is the bucket that is missing
-            return None
+        except silent:      # the answer to HEAD does not say why: no file, no bucket, a wrong key
+            content = self.read(path)
+            return None if content is None else iter((content,))
         return self._chunks(meta)
 
     def _chunks(self, meta: ObjectMeta) -> Iterator[bytes]:

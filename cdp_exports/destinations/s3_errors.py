@@ -60,7 +60,7 @@ _PASSING: Mapping[str, str] = {
     "NoSuchUpload": "the upload was aborted meanwhile",
 }
 
-_CODE = re.compile(r"<Code>([A-Za-z0-9.]{1,64})</Code>")
+_CODE = re.compile(r"(?:<Code>|\(code: )([A-Za-z0-9.]{1,64})(?:</Code>|\))")
 _STATUS = re.compile(r"status code: (\d{3})")
 
 
@@ -74,7 +74,7 @@ def translate_obstore(error: Exception, place: str) -> CdpExportsError:
         return _refused(_REGION, place)
     if re.search(r"certificate|UnknownIssuer|CertExpired|NotValidForName", text):
         return _refused(_TLS, place)
-    return _lost("kind: Timeout" in text, place)
+    return _lost(place)
 
 
 def translate_boto(error: Exception, place: str) -> CdpExportsError:
@@ -88,7 +88,7 @@ def translate_boto(error: Exception, place: str) -> CdpExportsError:
     if isinstance(error, boto.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
         return _refused(_TLS, place)
     if isinstance(error, (boto.HTTPClientError, boto.ConnectionError)):
-        return _lost(isinstance(error, (boto.ReadTimeoutError, boto.ConnectTimeoutError)), place)
+        return _lost(place)
     if isinstance(error, (boto.MetadataRetrievalError, boto.CredentialRetrievalError)):
         return TransientError(
             f"No credentials could be fetched for {place}: {type(error).__name__}.",
@@ -119,6 +119,5 @@ def _refused(what: tuple[str, str], place: str) -> DestinationRefused:
     return DestinationRefused(f"{place}: {what[0]}.", next_step=what[1])
 
 
-def _lost(timed_out: bool, place: str) -> TransientError:
-    what = "did not answer in time" if timed_out else "could not be reached, or the connection was cut"
-    return TransientError(f"{place} {what}.", next_step="Run it again; if it stays, check `endpoint_url` and the network.")
+def _lost(place: str) -> TransientError:
+    return TransientError(f"{place} could not be reached or did not answer in time.", next_step="Run it again; if it stays, check `endpoint_url` and the network.")

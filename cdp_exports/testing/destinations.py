@@ -1,9 +1,5 @@
-"""What every file destination must do, as tests to inherit.
-
-    class TestMyDestination(FileDestinationSuite):
-        @pytest.fixture
-        def destination(self):
-            return MyDestination(...)       # over an empty folder of a real server
+"""What every file destination must do, as tests to inherit: derive a class named `Test...` from FileDestinationSuite and
+define the fixture `destination`, which gives a destination over an empty folder of a real server.
 """
 
 from __future__ import annotations
@@ -34,6 +30,23 @@ ODD_NAMES: Sequence[str] = (
     ".hidden",
     "a:b;c,d",
     "x" * 200,
+)
+
+
+UNSAFE_PATHS: Sequence[str] = (
+    "",
+    "/",
+    "/etc/passwd",
+    "..",
+    "a/../b",
+    "../a",
+    "a//b",
+    "a/",
+    "./a",
+    "a\\b",
+    "a\0b",
+    "a\nb",
+    "\ud800",
 )
 
 
@@ -211,7 +224,7 @@ class FileDestinationSuite:
         destination.delete([path, f"{path}-created"])
         assert list(destination.list("")) == []
 
-    @pytest.mark.parametrize("path", ["", "/", "/etc/passwd", "..", "a/../b", "../a", "a//b", "a/", "./a", "a\\b", "a\0b", "a\nb", "\ud800"])
+    @pytest.mark.parametrize("path", UNSAFE_PATHS)
     def test_paths_that_lead_elsewhere_are_refused(self, destination: FileDestination, path: str) -> None:
         calls: list[Callable[[], object]] = [
             lambda: destination.open(path),

@@ -11,7 +11,7 @@ from cdp_exports_tests.servers.seaweedfs import EXPORTER, REGION, Bucket, Identi
 IMPATIENT = Patience(connect=2, request=10, retries=2, retry_for=20)
 
 
-def s3_connection(bucket: Bucket, *, url: str | None = None, **changes: object) -> S3Connection:
+def s3_connection(bucket: Bucket, /, *, url: str | None = None, **changes: object) -> S3Connection:
     declared = {
         "type": "s3",
         "bucket": bucket.name,
@@ -26,7 +26,7 @@ def s3_connection(bucket: Bucket, *, url: str | None = None, **changes: object) 
 
 
 def open_bucket(
-    bucket: Bucket, *, url: str | None = None, identity: Identity = EXPORTER, patience: Patience = IMPATIENT, **changes: object
+    bucket: Bucket, /, *, url: str | None = None, identity: Identity = EXPORTER, patience: Patience = IMPATIENT, **changes: object
 ) -> ObjectStoreDestination:
     environ = {"KEY_ID": identity.access_key_id, "SECRET": identity.secret_access_key}
     return open_s3(s3_connection(bucket, url=url, **changes), environ, patience)

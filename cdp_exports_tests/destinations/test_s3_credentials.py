@@ -1,0 +1,142 @@
+"""Where an S3 connection's credentials come from, against the real server; roles through a small STS of the test's own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from urllib.parse import parse_qs
+
+import pytest
+
+from cdp_exports.destinations.s3 import open_s3
+from cdp_exports.entities.secret import Secret
+from cdp_exports.errors import DeclarationError, DestinationRefused
+from cdp_exports_tests.destinations.opened import IMPATIENT, open_bucket, s3_connection
+from cdp_exports_tests.servers.seaweedfs import EXPORTER, Bucket
+
+ROLE = "arn:aws:iam::123456789012:role/exporter"
+
+
+@pytest.fixture(autouse=True)
+def no_credentials_from_outside(monkeypatch, tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> str:
+    (tmp_path / "credentials").write_text(
+        f"[exporter]\naws_access_key_id={EXPORTER.access_key_id}\naws_secret_access_key={EXPORTER.secret_access_key}\n"
+    )
+    (tmp_path / "config").write_text("[profile exporter]\nregion=us-east-1\n")
+    return "exporter"
+
+
+@dataclass
+class Sts:
+    """Answers AssumeRole with the exporter's keys, which SeaweedFS knows."""
+
+    url: str = ""
+    requests: list[dict[str, str]] = field(default_factory=list)
+    refuse: bool = False
+
+    def answer(self, request: dict[str, str]) -> tuple[int, str]:
+        self.requests.append(request)
+        if self.refuse:
+            return 403, "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>"
+        ends = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return 200, (
+            '<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>'
+            f"<AccessKeyId>{EXPORTER.access_key_id}</AccessKeyId><SecretAccessKey>{EXPORTER.secret_access_key}</SecretAccessKey>"
+            f"<SessionToken></SessionToken><Expiration>{ends}</Expiration>"
+            "</Credentials></AssumeRoleResult></AssumeRoleResponse>"
+        )
+
+
+@pytest.fixture
+def sts(monkeypatch) -> Iterator[Sts]:
+    sts = Sts()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:      # noqa: N802 the base class looks for this name
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            status, answer = sts.answer({name: values[0] for name, values in parse_qs(body).items()})
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{server.server_port}")
+        yield sts
+        server.shutdown()
+        thread.join()
+
+
+def test_a_profile(bucket: Bucket, profile: str) -> None:
+    connection = s3_connection(bucket, access_key_id=None, secret_access_key=None, region=None, profile=profile)
+    open_s3(connection, {}, IMPATIENT).probe()
+
+
+def test_an_unknown_profile(bucket: Bucket) -> None:
+    connection = s3_connection(bucket, access_key_id=None, secret_access_key=None, profile="nobody")
+    with pytest.raises(DeclarationError, match="nobody"):
+        open_s3(connection, {})
+
+
+def test_no_credentials_anywhere(bucket: Bucket) -> None:
+    destination = open_s3(s3_connection(bucket, access_key_id=None, secret_access_key=None), {}, IMPATIENT)
+    for call in (lambda: destination.put("f", b""), lambda: destination.delete(["f"]), destination.probe):
+        with pytest.raises(DestinationRefused, match="no usable credentials.*NoCredentialsError"):
+            call()
+
+
+def test_a_secret_that_is_not_set(bucket: Bucket) -> None:
+    with pytest.raises(DeclarationError, match="SECRET is not set"):
+        open_s3(s3_connection(bucket), {"KEY_ID": "x"})
+
+
+def test_a_role_is_assumed_with_the_declared_keys(bucket: Bucket, sts: Sts) -> None:
+    environ = {"KEY_ID": "AKIDBASE", "SECRET": "base", "EXTERNAL": "agreed"}
+    destination = open_s3(s3_connection(bucket, role_arn=ROLE, external_id=Secret(env="EXTERNAL")), environ, IMPATIENT)
+    assert sts.requests == []       # nothing is asked before it is needed
+
+    destination.probe()
+    destination.put("f", b"x")
+
+    (request,) = sts.requests       # and once for all
+    assert (request["Action"], request["RoleArn"], request["ExternalId"]) == ("AssumeRole", ROLE, "agreed")
+    assert bucket.keys() == [f"{bucket.folder}/f"]
+
+
+def test_a_role_is_assumed_with_a_profile(bucket: Bucket, sts: Sts, profile: str) -> None:
+    open_s3(s3_connection(bucket, access_key_id=None, secret_access_key=None, profile=profile, role_arn=ROLE), {}, IMPATIENT).probe()
+    assert "ExternalId" not in sts.requests[0]
+
+
+def test_a_role_that_is_refused(bucket: Bucket, sts: Sts) -> None:
+    sts.refuse = True
+    destination = open_bucket(bucket, role_arn=ROLE)
+    with pytest.raises(DestinationRefused, match="no right"):
+        destination.put("f", b"")
+    with pytest.raises(DestinationRefused, match="no right"):
+        destination.delete(["f"])
+
+
+def test_boto3_is_missing(bucket: Bucket, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(DeclarationError, match=r"cdp-exports\[s3\]"):
+        open_s3(s3_connection(bucket), {})
