@@ -120,4 +120,7 @@ def _refused(what: tuple[str, str], place: str) -> DestinationRefused:
 
 
 def _lost(place: str) -> TransientError:
-    return TransientError(f"{place} could not be reached or did not answer in time.", next_step="Run it again; if it stays, check `endpoint_url` and the network.")
+    return TransientError(
+        f"{place} could not be reached or did not answer in time.",
+        next_step="Run it again; if it stays, check `endpoint_url` and the network.",
+    )

@@ -35,9 +35,9 @@ class TestFullDisk:
     def test_a_file_that_does_not_fit_leaves_nothing(self, mounts, tmp_path: Path) -> None:
         disk = mounts.full(tmp_path / "disk", 8)
         writer = LocalDestination(disk).open("orders/part-0")
+        writer.write(bytes(1 << 20))
         with pytest.raises(DestinationRefused, match="no space left"):
-            for _ in range(10):
-                writer.write(bytes(1 << 20))
+            writer.write(bytes(10 << 20))
         writer.abort()
         assert list(disk.iterdir()) == []
 
@@ -110,7 +110,9 @@ def test_a_file_larger_than_the_process_may_write(destination: LocalDestination,
     assert _hidden(lake) == []
 
 
-@pytest.mark.parametrize(("code", "kind"), [(errno.EIO, TransientError), (errno.ESTALE, TransientError), (errno.EDQUOT, DestinationRefused)])
+@pytest.mark.parametrize(
+    ("code", "kind"), [(errno.EIO, TransientError), (errno.ESTALE, TransientError), (errno.EDQUOT, DestinationRefused)]
+)
 def test_a_disk_that_fails_at_the_end(destination: LocalDestination, lake: Path, monkeypatch, code: int, kind) -> None:
     def broken(fd: int) -> None:
         raise OSError(code, os.strerror(code))

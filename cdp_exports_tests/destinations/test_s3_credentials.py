@@ -66,7 +66,7 @@ def sts(monkeypatch) -> Iterator[Sts]:
     sts = Sts()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:      # noqa: N802 the base class looks for this name
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             status, answer = sts.answer({name: values[0] for name, values in parse_qs(body).items()})
             self.send_response(status)
@@ -100,7 +100,7 @@ def test_an_unknown_profile(bucket: Bucket) -> None:
 def test_no_credentials_anywhere(bucket: Bucket) -> None:
     destination = open_s3(s3_connection(bucket, access_key_id=None, secret_access_key=None), {}, IMPATIENT)
     for call in (lambda: destination.put("f", b""), lambda: destination.delete(["f"]), destination.probe):
-        with pytest.raises(DestinationRefused, match="no usable credentials.*NoCredentialsError"):
+        with pytest.raises(DestinationRefused, match="NoCredentialsError"):
             call()
 
 

@@ -33,11 +33,12 @@ VALUES = {
     "member_id": "orders",
 }
 ids = st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True)
-export_times = st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC)).map(ExportTime)
+export_times = st.integers(0, 4_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC)).map(ExportTime)
 literals = st.text(st.characters(exclude_characters="{}/\\", exclude_categories=["Cc", "Cs"]), max_size=12)
 pieces = literals | st.sampled_from([f"{{{name}}}" for name in PATH_VARIABLES])
 parts = st.lists(pieces, min_size=1, max_size=4).map("".join)
-templates = st.lists(parts, min_size=1, max_size=4).map("/".join)
+paths = st.lists(parts, min_size=1, max_size=4).map("/".join)
+templates = paths | paths.map("{{export_time}}/{}".format)
 
 
 @settings(deadline=None, max_examples=200)
@@ -143,7 +144,8 @@ def test_file_names(template: str, names: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("template", "says"), [("", "needs a name"), ("a/b", "no /"), ("_x", "hidden"), (".x", "hidden"), ("{indx}", "{index}"), ("a\0", "control")]
+    ("template", "says"),
+    [("", "needs a name"), ("a/b", "no /"), ("_x", "hidden"), (".x", "hidden"), ("{indx}", "{index}"), ("a\0", "control")],
 )
 def test_wrong_file_names(template: str, says: str) -> None:
     assert any(says in problem for problem in check_file_name(template))
@@ -164,11 +166,13 @@ def test_too_long_a_name() -> None:
 
 
 def test_a_missing_value() -> None:
-    with pytest.raises(DeclarationError, match="{segment_id} has no value"):
+    with pytest.raises(DeclarationError, match="segment_id"):
         resolve_path("{segment_id}/{export_time}", {"dataset_id": "orders"}, AT)
 
 
-@pytest.mark.parametrize("folder", ["orders/exportTime=20261201020", "orders/exportTime=202613010203", "events/exportTime=202612010203", ""])
+@pytest.mark.parametrize(
+    "folder", ["orders/exportTime=20261201020", "orders/exportTime=202613010203", "events/exportTime=202612010203", ""]
+)
 def test_folders_of_others_have_no_time(folder: str) -> None:
     assert export_time_of("{dataset_id}/exportTime={export_time}", VALUES, folder) is None
 
