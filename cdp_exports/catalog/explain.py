@@ -24,6 +24,7 @@ _MUST_BE = {
     "tuple_type": "a list, `[one, two]`",
     "dict_type": "keys with values",
     "model_type": "keys with values",
+    "model_attributes_type": "keys with values",
 }
 
 

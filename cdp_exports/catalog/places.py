@@ -15,7 +15,7 @@ Place = tuple[str, ...]
 def place_of(connection: Connection, root: Path) -> Place:
     """The place of a connection's folder; relative local folders count from `root`.
 
-    >>> place_of(S3Connection(type="s3", bucket="acme", folder="/cdp/", endpoint_url="https://S3.acme.com:443/"), Path())
+    >>> place_of(S3Connection(type="s3", bucket="acme", folder="cdp", endpoint_url="https://S3.acme.com:443/"), Path())
     ('s3', 's3.acme.com', 'acme', 'cdp')
     """
     if isinstance(connection, LocalConnection):

@@ -15,6 +15,8 @@ _OWNER = re.compile(r"team:.+|\b[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}"
 def _an_address(text: str) -> str:
     if not text.isprintable():
         raise ValueError("control characters are not allowed")
+    if text.startswith("~"):
+        raise ValueError("write the path in full; `~` is not replaced by anybody's home folder")
     _, separator, rest = text.partition("://")
     if separator and "@" in rest.partition("/")[0]:
         raise ValueError("an address holds no user name and no password; give credentials by reference, `{env: NAME}`")

@@ -38,6 +38,7 @@ def test_a_valid_catalog(tmp_path: Path) -> None:
         ("exports/x.yaml", EXPORT + "mode: increment\n", 4, "(did you mean 'incremental'?)"),
         ("exports/x.yaml", EXPORT + "active: off\n", 4, "must be true or false, not text"),
         ("exports/x.yaml", EXPORT + "description: 5\n", 4, "must be text, not a number; put it in quotes"),
+        ("exports/x.yaml", EXPORT + "format:\n", 4, "`format`: must be keys with values, not nothing"),
         ("exports/x.yaml", EXPORT + "format:\n  type: cvs\n", 5, "(did you mean 'csv'?)"),
         ("exports/x.yaml", EXPORT + "format:\n  header: true\n", 4, "`format.type`: the key is missing"),
         ("exports/x.yaml", EXPORT + "format:\n  type: csv\n  heder: true\n", 6, "did you mean 'header'?"),

@@ -153,9 +153,9 @@ FRAGMENTS = st.lists(
     st.sampled_from(
         [
             "kind: dataset", "connection: lake", "datasets: [orders]", "path: ", "{export_time}", "{x", "schedule: {every: 3h}",
-            "type: s3", "type: local", "bucket: ", "folder: ", "endpoint_url: ", "http://[", 
+            "type: s3", "type: local", "bucket: ", "folder: ", "endpoint_url: ", "http://[",
             "source: {format: delta, uri: x}",
-            "name: acme", "time_zone: ", "\n", "  ", "- ", "[", "]", "{", "}", ": ", "null", "true", "5", ".inf", "'", '"', "\\0", "..", "/",
+            "name: acme", "time_zone: ", "\n", "  ", "- ", "[", "]", "{", "}", ": ", "null", "true", "5", ".inf", "'", '"', "..", "/",
         ]
     )
     | TEXT,

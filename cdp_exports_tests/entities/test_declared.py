@@ -43,6 +43,8 @@ def test_lists_are_taken_for_tuples_and_items_stay_strict() -> None:
         (Dataset, DATASET | {"key": ["id", "id"]}, "'id' is named twice"),
         (Dataset, DATASET | {"key": [""]}, "at least 1 character"),
         (Dataset, DATASET | {"asset_key": []}, "at least one part"),
+        (DeltaSource, SOURCE | {"uri": "~/orders"}, "write the path in full"),
+        (DeltaSource, SOURCE | {"uri": "a\0b"}, "control characters"),
         (Environment, {"name": "a", "time_zone": "Europe/Pari"}, "did you mean 'Europe/Paris'"),
         (Environment, {"name": "a", "time_zone": "Europe"}, "no time zone"),
         (Environment, {"name": "a", "time_zone": "../etc"}, "no time zone"),
