@@ -68,7 +68,7 @@ class ObjectWriter:
         if state == "open":
             try:
                 self._file.__exit__(RuntimeError, RuntimeError("aborted"), None)     # without an error it would complete the file
-            except OSError:
+            except Exception:       # noqa: BLE001 whatever happened, the uploads are looked for below
                 state = "closing"
         if state == "closing":
             with contextlib.suppress(Exception):

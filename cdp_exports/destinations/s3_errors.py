@@ -72,7 +72,7 @@ def translate_obstore(error: Exception, place: str) -> CdpExportsError:
         return _answered(code[1] if code else "", int(status[1]) if status else 0, place)
     if "redirect without LOCATION" in text:
         return _refused(_REGION, place)
-    if re.search(r"certificate|UnknownIssuer|CertExpired|NotValidForName", text):
+    if "InvalidCertificate" in text:
         return _refused(_TLS, place)
     return _lost(place)
 

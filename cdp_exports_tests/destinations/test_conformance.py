@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cdp_exports.destinations.destination import FileDestination
+from cdp_exports.destinations.object_store import ObjectStoreDestination
 from cdp_exports.destinations.open import open_destination
 from cdp_exports.entities.connection import LocalConnection
 from cdp_exports.testing.destinations import FileDestinationSuite
@@ -25,6 +26,15 @@ class TestS3(FileDestinationSuite):
     def destination(self, bucket: Bucket, tmp_path: Path) -> FileDestination:
         environ = {"KEY_ID": EXPORTER.access_key_id, "SECRET": EXPORTER.secret_access_key}
         return open_destination(s3_connection(bucket), tmp_path, environ)
+
+    def test_a_store_that_lists_in_order_is_asked_from_where_on(self, destination: ObjectStoreDestination, monkeypatch) -> None:
+        """Amazon documents its order; this server has it for names without folders among them."""
+        monkeypatch.setattr(destination.api, "in_order", True)
+        paths = [f"f/{i:02d}" for i in range(20)]
+        for path in paths:
+            destination.put(path, b"")
+        assert [found.path for found in destination.list("f", after="f/07")] == paths[8:]
+        assert [found.path for found in destination.list("", after="f/18x")] == paths[19:]
 
     @pytest.fixture(autouse=True)
     def _leaves_no_open_upload(self, bucket: Bucket):

@@ -80,7 +80,7 @@ def _answer(status: int, code: str) -> Exception:
         (_answer(503, "SlowDown"), TransientError, "busy"),
         (_answer(500, "SomethingNew"), TransientError, r"SomethingNew \(HTTP 500\)"),
         (OSError("Received redirect without LOCATION, this normally indicates a wrong region"), DestinationRefused, "region"),
-        (OSError("client error (Connect): invalid peer certificate: UnknownIssuer"), DestinationRefused, "certificate"),
+        (OSError("kind: InvalidData, error: InvalidCertificate(UnknownIssuer)"), DestinationRefused, "certificate"),
         (OSError("error sending request"), TransientError, "could not be reached"),
     ],
     ids=lambda value: str(value)[:70] if isinstance(value, Exception) else "",

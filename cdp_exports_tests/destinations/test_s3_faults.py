@@ -61,6 +61,17 @@ def test_a_connection_that_stays_bad_leaves_nothing(bucket: Bucket, proxy: Fault
     assert _left(bucket) == ([], [])
 
 
+@pytest.mark.parametrize("content", [SHORT, LONG], ids=["short", "long"])
+def test_abort_never_raises(bucket: Bucket, proxy: FaultProxy, content: bytes) -> None:
+    writer = open_bucket(bucket, url=proxy.url, patience=NO_RETRY).open("f")
+    writer.write(content)
+    proxy.faults = [Fault("refuse")]
+    proxy.cut()
+    writer.abort()
+    writer.abort()
+    assert bucket.keys() == []
+
+
 @pytest.mark.parametrize(("content", "when"), [(SHORT, b"\r\n\r\n"), (LONG, b"partNumber=2")])
 def test_a_byte_altered_on_the_way_is_refused(bucket: Bucket, proxy: FaultProxy, content: bytes, when: bytes) -> None:
     proxy.faults = [Fault("corrupt", when=when, after=50_000, times=1)]
