@@ -11,6 +11,7 @@ import click
 
 from cdp_exports.cli.ending import DONE
 from cdp_exports.cli.options import catalog_option
+from cdp_exports.cli.screen import draw, text
 from cdp_exports.cli.session import Session, catalog_folder, session
 from cdp_exports.errors import DeclarationError
 
@@ -53,10 +54,7 @@ class _Demo:
     """One showing, step by step."""
 
     def __init__(self, opened: Session) -> None:
-        from cdp_exports.cli.screen import screen
-
         self._opened = opened
-        self._console = screen()
         self._tables = _table_paths(opened)
 
     def play(self, catalog: Path) -> int:
@@ -72,17 +70,16 @@ class _Demo:
         if status := self._deliver("Increments: only what changed since the last delivery."):
             return status
         self._say("What landed.")
-        self._console.print(landed(self._opened, EXPORTS))
+        draw(landed(self._opened, EXPORTS))
         self._say("Rows in the newest files, read back from them.")
-        self._console.print(counted(self._opened, EXPORTS))
+        draw(counted(self._opened, EXPORTS))
         self._say("Verified: every file read again and compared with its manifest, the ledger and the table.")
         for export in EXPORTS:
             document = verify_members(self._opened, export)
-            for part in drawn_verdicts(document):
-                self._console.print(part)
+            draw(*drawn_verdicts(document))
             if not document["intact"]:
                 return 1
-        self._console.print(next_steps(catalog))
+        draw(next_steps(catalog))
         return DONE
 
     def _write_tables(self) -> None:
@@ -94,14 +91,14 @@ class _Demo:
             self._say("The demo's tables are here already: going on from them.")
             return
         self._say("Two Delta tables with made-up rows.")
-        self._console.print(changes({name: write(name, self._tables[name]) for name in missing}))
+        draw(changes({name: write(name, self._tables[name]) for name in missing}))
 
     def _change_tables(self) -> None:
         from cdp_exports.cli.demo_shown import changes
         from cdp_exports.cli.demo_tables import change
 
         self._say("Rows are inserted, updated and deleted.")
-        self._console.print(changes({name: change(name, path) for name, path in self._tables.items()}))
+        draw(changes({name: change(name, path) for name, path in self._tables.items()}))
 
     def _nothing_delivered(self) -> bool:
         from cdp_exports.delivery.context import silent
@@ -116,16 +113,13 @@ class _Demo:
         self._say(title)
         for export in EXPORTS:
             ended: Run = run_export(self._opened, export)
-            for part in drawn(run_document(export, ended)):
-                self._console.print(part)
+            draw(*drawn(run_document(export, ended)))
             if status := status_of_run(ended):
                 return status
         return DONE
 
     def _say(self, title: str) -> None:
-        from rich.rule import Rule
-
-        self._console.print(Rule(title, align="left"))
+        draw(text(f"\n{title}", "bold"))
 
 
 def _make_home(folder: Path) -> None:

@@ -41,7 +41,7 @@ def landed(opened: Session, exports: Sequence[str]) -> Tree:
     from rich.tree import Tree
 
     members = [member for export in exports for member in _members(opened, export)]
-    tree = Tree(text(members[0].destination.uri(""), "bold"))
+    tree = Tree(text(members[0].destination.place, "bold"))
     for member in members:
         folder = member.owner_folder()
         branch = tree.add(text(f"{folder}/", "bold"))

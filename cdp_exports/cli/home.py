@@ -42,10 +42,11 @@ def open_instance(home: Path) -> Generator[DagsterInstance]:
         raise DeclarationError(f"Dagster's home {home} is not there.", next_step="Create the folder, or set DAGSTER_HOME to the right one.")
     os.environ["DAGSTER_HOME"] = str(home)  # Dagster's own code asks for it everywhere
     from dagster import DagsterError, DagsterInstance
+    from yaml import YAMLError
 
     try:
         instance = DagsterInstance.get()
-    except (DagsterError, OSError, ValueError) as error:
+    except (DagsterError, YAMLError, OSError, ValueError) as error:
         said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DeclarationError(
             f"Dagster cannot use its home {home}: {said}",

@@ -23,6 +23,11 @@ class Asked:
     as_json: bool = False
 
 
+def asked(context: click.Context | None = None) -> Asked:
+    """What the person at the terminal asked for, before the command or behind it."""
+    return (context or click.get_current_context()).find_root().ensure_object(Asked)
+
+
 class _ExportTime(click.ParamType[ExportTime]):
     name = "export time"
 
@@ -35,11 +40,11 @@ class _ExportTime(click.ParamType[ExportTime]):
 
 def _remember_catalog(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
     if value is not None:
-        ctx.ensure_object(Asked).catalog = value
+        asked(ctx).catalog = value
 
 
 def _remember_json(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-    ctx.ensure_object(Asked).as_json = value
+    asked(ctx).as_json = value
 
 
 def catalog_option(function: F) -> F:

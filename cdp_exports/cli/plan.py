@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from cdp_exports.delivery.planning import Plan
     from cdp_exports.entities.export_time import ExportTime
 
+_PLANNED = ("increment", "reason", "versions", "sequence", "previous_export_time", "rows_estimate", "bytes_estimate", "folder")
+
 
 @click.command("plan")
 @export_argument
@@ -68,13 +70,12 @@ def _member(member: Member, export_time: ExportTime, full: bool, statuses: list[
         statuses.append(DONE)
     except CdpExportsError as error:
         statuses.append(status_of(error.of(export=member.export_id, member=member.id)))
-        return {"member": member.id, "increment": None, "error": error_document(error), "warnings": warnings}
-    return {**_planned(member, planned), "error": None, "warnings": [*warnings, *_retention(member)]}
+        return {"member": member.id, **dict.fromkeys(_PLANNED), "error": error_document(error), "warnings": warnings}
+    return {"member": member.id, **_planned(member, planned), "error": None, "warnings": [*warnings, *_retention(member)]}
 
 
 def _planned(member: Member, planned: Plan) -> Document:
     return {
-        "member": member.id,
         "increment": type(planned.increment).__name__.lower(),
         "reason": planned.pin.reason,
         "versions": versions_document(planned.pin),

@@ -10,7 +10,7 @@ from cdp_exports.cli.demo import demo
 from cdp_exports.cli.ending import INTERRUPTED, explain, explain_fault
 from cdp_exports.cli.history import history
 from cdp_exports.cli.listing import list_exports, show
-from cdp_exports.cli.options import Asked, catalog_option
+from cdp_exports.cli.options import asked, catalog_option
 from cdp_exports.cli.plan import plan_export
 from cdp_exports.cli.repair import adopt_deliveries, replay_delivery, resolve_delivery
 from cdp_exports.cli.run import run
@@ -24,7 +24,7 @@ class _Program(click.Group):
         try:
             return super().invoke(ctx)
         except CdpExportsError as error:
-            ctx.exit(explain(error, as_json=ctx.ensure_object(Asked).as_json))
+            ctx.exit(explain(error, as_json=asked(ctx).as_json))
         except KeyboardInterrupt:
             click.echo("Interrupted. What was not published is not delivered; the next run takes it up again.", err=True)
             ctx.exit(INTERRUPTED)

@@ -8,6 +8,7 @@ import click
 
 from cdp_exports.cli.options import catalog_option
 from cdp_exports.cli.session import catalog_folder
+from cdp_exports.errors import DeclarationError
 
 
 @click.command()
@@ -29,5 +30,8 @@ def schema(write: bool) -> None:
     if not write:
         click.echo(json.dumps(schemas(), indent=2))
         return
-    for file in write_schemas(catalog_folder()):
+    folder = catalog_folder()
+    if not folder.is_dir():
+        raise DeclarationError(f"There is no folder {folder}.", next_step="Create the catalog first, or name another with --catalog.")
+    for file in write_schemas(folder):
         click.echo(file)

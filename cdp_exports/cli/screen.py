@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cdp_exports.cli.session import asked
+from cdp_exports.cli.options import asked
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import TaskID
     from rich.table import Table
     from rich.text import Text
@@ -26,21 +25,22 @@ _STYLES = {"committed": "green", "skipped": "yellow", "failed": "red", "covered"
 _WIDE = 200  # columns where no terminal says how wide it is: a table in a file is not folded
 
 
-def screen() -> Console:
-    """stdout for people."""
-    from rich.console import Console
-
-    return Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE)
-
-
 def show(document: dict[str, Any], *drawn: Any) -> None:
     """Print the document where JSON was asked for, else what is drawn of it."""
     if asked().as_json:
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
-        return
-    console = screen()
-    for part in drawn:
-        console.print(part)
+    else:
+        draw(*drawn)
+
+
+def draw(*parts: Any) -> None:
+    """Print tables and sentences on stdout; sentences are left to the terminal to wrap, so that commands in them can be copied."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE)
+    for part in parts:
+        console.print(part, soft_wrap=isinstance(part, Text))
 
 
 def table(*columns: str, title: str | None = None) -> Table:

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from cdp_exports.cli.home import find_home, open_instance
-from cdp_exports.cli.options import Asked
+from cdp_exports.cli.options import asked
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -49,11 +47,6 @@ class Session:
             return open_destination(self.catalog.connections[connection_id], self.catalog.root, os.environ)
 
         return Context(self.catalog, self.ledger, source, destination, progress)
-
-
-def asked() -> Asked:
-    """What the person at the terminal asked for."""
-    return click.get_current_context().ensure_object(Asked)
 
 
 def catalog_folder() -> Path:

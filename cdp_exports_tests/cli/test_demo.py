@@ -1,0 +1,65 @@
+"""`demo`: from nothing to verified increments, and on from there."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+from pathlib import Path
+
+import pytest
+
+from cdp_exports.cli.demo import FILES
+from cdp_exports_tests.cli.conftest import Project
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A folder that is no project."""
+    for name in ("DAGSTER_HOME", "CDP_EXPORTS_CATALOG"):
+        monkeypatch.setenv(name, "")
+        del os.environ[name]
+    monkeypatch.chdir(tmp_path)
+    return Project(tmp_path)
+
+
+def test_it_goes_the_whole_way_and_then_on(elsewhere: Project) -> None:
+    first = elsewhere.call("demo", "here")
+    assert first.exit_code == 0, first.output
+    exports = elsewhere.root / "here" / "exports"
+    assert len(list(exports.glob("**/_manifest"))) == 4
+    for word in ("delta-cdf", "delta-files", "_manifest", "40 000 rows", "900 rows", "395 rows", "intact", "dagster dev"):
+        assert word in first.stdout
+    assert "@example.com" not in first.output
+    second = elsewhere.call("demo", "here")
+    assert second.exit_code == 0, second.output
+    assert "here already" in second.stdout
+    assert len(list(exports.glob("**/_manifest"))) == 6
+    listed = elsewhere.json("list", "--catalog", "here/catalog")["exports"]
+    assert [last["state"] for export in listed for last in export["last"]] == ["committed", "committed"]
+    assert elsewhere.json("verify", "customers_to_crm", "--catalog", "here/catalog")["intact"]
+
+
+def test_it_never_touches_a_table_of_somebody_else(elsewhere: Project) -> None:
+    (elsewhere.root / "here").mkdir()
+    Project(elsewhere.root / "here").write("orders", range(3))
+    ended = elsewhere.call("demo", "here")
+    assert ended.exit_code == 2
+    assert "was not written by the demo" in ended.stderr
+
+
+def test_a_folder_that_cannot_be_written(elsewhere: Project) -> None:
+    (elsewhere.root / "file").touch()
+    ended = elsewhere.call("demo", "file")
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert "cannot write to" in ended.stderr
+
+
+def test_the_demo_catalog_is_the_repositorys_own() -> None:
+    assert _differences(filecmp.dircmp(FILES / "catalog", REPOSITORY / "catalog", ignore=[".schema"])) == []
+
+
+def _differences(compared: filecmp.dircmp[str]) -> list[str]:
+    found = [*compared.left_only, *compared.right_only, *compared.diff_files, *compared.funny_files]
+    return found + [name for below in compared.subdirs.values() for name in _differences(below)]
