@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from cdp_exports.delivery.holding import Holding
+from cdp_exports.delivery.holding import Holding, superseded
 from cdp_exports.delivery.member import Member
 from cdp_exports.delivery.publishing import publish
 from cdp_exports.delivery.rows import Reading, reading_of
@@ -41,9 +41,12 @@ def attempting(member: Member, held: Holding, delivery: Delivery, *, run_id: str
     try:
         yield attempt, files
     except BaseException as ended:
-        files.give_up(ended)
-        _record_end(member, attempt, ended)
-        raise
+        end = superseded() if isinstance(ended, Exception) and held.is_lost() else ended   # what it met was the other's doing
+        files.give_up(end)
+        _record_end(member, attempt, end)
+        if end is ended:
+            raise
+        raise end from ended
 
 
 class Files:

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
 from cdp_exports.entities.export_time import ExportTime
-from cdp_exports.errors import Skip, TransientError
+from cdp_exports.errors import CdpExportsError, Skip, TransientError
 from cdp_exports.ledger.ledger import Ledger
 from cdp_exports.ledger.records import Lease
 
@@ -32,6 +32,13 @@ class Holding:
         """Raises Skip(superseded) where another run has taken over; a run that only stood still goes on."""
         if not self._ledger.renew(self.lease, seconds=LEASE_SECONDS):
             raise superseded()
+
+    def is_lost(self) -> bool:
+        """Whether another run has certainly taken over."""
+        try:
+            return not self._ledger.renew(self.lease, seconds=LEASE_SECONDS)
+        except CdpExportsError:
+            return False
 
     def stop(self) -> None:
         self._done.set()

@@ -6,11 +6,10 @@ that was begun and never published, so that a late attempt cannot publish it any
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import NotIntact
@@ -45,7 +44,7 @@ class ManifestRows(BaseModel):
 class Manifest(BaseModel):
     """The JSON in `_manifest`. Receivers need `files` and `rows`; the rest lets the ledger be rebuilt (`adopt`)."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, validate_by_name=True, validate_by_alias=True)
 
     manifest_version: Literal[1] = 1
     environment: str
@@ -62,7 +61,7 @@ class Manifest(BaseModel):
     previous_export_time: str | None = None
     mode: Literal["full", "incremental"] | None = None
     sources: tuple[SourcePin, ...] = ()
-    columns: tuple[dict[str, Any], ...] = ()
+    columns: tuple[dict[str, Any], ...] = Field(default=(), alias="schema")
     mapping: tuple[dict[str, str], ...] = ()
     format: dict[str, Any] = {}
     definition: dict[str, Any] = {}
@@ -77,13 +76,11 @@ class Manifest(BaseModel):
         return self.covered_by is not None
 
     def encode(self) -> bytes:
-        """The bytes to publish; `columns` is written as `schema`, the word receivers know."""
-        document = self.model_dump(mode="json", exclude_none=True)
-        document["schema"] = document.pop("columns")
-        if self.void:
-            keep = ("manifest_version", "environment", "export", "kind", "member", "export_time", "delivery", "covered_by", "files", "created_at")
-            document = {key: document[key] for key in keep}
-        return json.dumps(document, indent=1, ensure_ascii=False).encode()
+        """The bytes to publish."""
+        return self.model_dump_json(by_alias=True, indent=1, include=_VOID if self.void else None, exclude=None if self.void else {"covered_by"}).encode()
+
+
+_VOID = {"manifest_version", "environment", "export", "kind", "member", "export_time", "delivery", "covered_by", "files", "created_at"}
 
 
 def decode(content: bytes, uri: str) -> Manifest:
@@ -93,10 +90,8 @@ def decode(content: bytes, uri: str) -> Manifest:
         NotIntact: it is not one, or of a version this package does not know.
     """
     try:
-        document = json.loads(content)
-        document["columns"] = document.pop("schema", [])
-        return Manifest.model_validate(document)
-    except (ValueError, TypeError, AttributeError, ValidationError):
+        return Manifest.model_validate_json(content)
+    except ValidationError:
         raise NotIntact(
             f"{uri} is not a manifest of this package.",
             next_step="Something else wrote or changed it: move it away, then run `cdp-exports verify`.",

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cdp_exports.delivery import holding
 from cdp_exports.delivery.outcome import Outcome
 from cdp_exports_tests.delivery.world import World, hurry
 
@@ -71,6 +72,7 @@ def run(folder: Path, export_time: str, steps: Steps) -> Outcome:
 
 if __name__ == "__main__":
     hurry()
+    holding.HEARTBEAT_SECONDS = 3600.0      # a heartbeat that is stopped in a transaction would keep SQLite locked
     _, folder, export_time, interrupt, before = sys.argv
     steps = Steps(signal.SIGKILL if interrupt == "kill" else signal.SIGSTOP, int(before) if before.lstrip("-").isdigit() else before)
     outcome = run(Path(folder), export_time, steps)

@@ -45,6 +45,10 @@ class Other:
         os.kill(self._process.pid, signal.SIGCONT)
         return self.end()
 
+    def dies(self) -> None:
+        self._process.communicate(timeout=60)
+        assert self._process.returncode == -signal.SIGKILL
+
     def end(self) -> dict[str, Any]:
         out, err = self._process.communicate(timeout=60)
         assert self._process.returncode == 0, err
@@ -144,7 +148,7 @@ def test_a_run_of_another_export_time_waits(tmp_path: Path) -> None:
 def test_the_receiver_moves_the_files_between_publishing_and_the_ledger(tmp_path: Path) -> None:
     world = begun(World.create(tmp_path))
     died = Other(world, TIMES[1], "commit", interrupt="kill")
-    died._process.wait(timeout=60)
+    died.dies()
     taken = world.received()
     world.destination.delete([stored.path for stored in world.destination.list(f"orders/exportTime={TIMES[1]}")])
     doubt = world.deliver_after_lease(TIMES[1])
