@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from cdp_exports.errors import TerminalError
 
@@ -32,11 +32,13 @@ def workshop(*, memory_limit: int, folder: Path | None, disk_limit: int | None) 
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
     }
-    if disk_limit is not None:
-        config["max_temp_directory_size"] = f"{disk_limit}B"
-    with tempfile.TemporaryDirectory(prefix="cdp_exports_", dir=folder) as spill, closing(duckdb.connect(config=config)) as duck:
-        duck.execute("SET temp_directory = ?", [spill])
+    with (
+        tempfile.TemporaryDirectory(prefix="cdp_exports_", dir=folder) as spill,
+        closing(duckdb.connect(config={**config, "temp_directory": spill})) as duck,
+    ):
         duck.execute("SET TimeZone = 'UTC'")
+        if disk_limit is not None:
+            duck.execute(f"SET max_temp_directory_size = '{disk_limit}B'")      # DuckDB 2.0 does not heed it in `config`
         try:
             yield duck
         except duckdb.OutOfMemoryException as exception:
@@ -53,11 +55,12 @@ def offer(duck: duckdb.DuckDBPyConnection, name: str, rows: pl.LazyFrame) -> Non
 
     frames = rows.collect_batches(chunk_size=_BATCH, maintain_order=False, lazy=True, engine="streaming")
     schema = _arrow(pl.DataFrame(schema=rows.collect_schema())).schema
-    duck.register(name, pa.RecordBatchReader.from_batches(schema, (batch for frame in frames for batch in _arrow(frame).to_batches())))
+    batches = (batch for frame in frames for batch in _arrow(frame).to_batches())
+    duck.register(name, cast("Any", pa).RecordBatchReader.from_batches(schema, batches))
 
 
 def _arrow(frame: pl.DataFrame) -> Any:
-    return frame.to_arrow()
+    return cast("Any", frame.to_arrow())
 
 
 def answer(duck: duckdb.DuckDBPyConnection, query: str, dtypes: pl.Schema, short: Mapping[str, str]) -> pl.LazyFrame:

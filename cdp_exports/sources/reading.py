@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from cdp_exports.sources.delta.errors import translate
+from cdp_exports.sources.delta.errors import is_of_a_library, translate
 
 
 @contextmanager
 def reading(subject: str) -> Generator[None]:
-    """Everything raised inside comes out as a CdpExportsError that names `subject`.
+    """What the libraries below raise inside comes out as a CdpExportsError that names `subject`.
 
-    Wrap only what reads a source: an error of another library raised inside is taken for the source's.
+    Wrap only what reads a source: an OSError raised inside is taken for the source's.
 
     Raises:
         SourceUnreadable: terminal: no table, no right, a corrupt or missing file.
@@ -20,8 +20,7 @@ def reading(subject: str) -> Generator[None]:
     """
     try:
         yield
-    except Exception as exception:
-        error = translate(exception, subject)
-        if error is exception:
+    except BaseException as exception:
+        if not is_of_a_library(exception):
             raise
-        raise error from exception
+        raise translate(exception, subject) from exception

@@ -72,7 +72,7 @@ def delivered(difference: Difference, key: Sequence[str], changes: Literal["adde
         return rows_of(frame)
 
 
-def check(path: Path, after: int, upto: int, key: Sequence[str], ways: Iterable[str], options: Mapping[str, str] | None = None) -> None:
+def check(path: Path, after: int, upto: int, key: Sequence[str], ways: Iterable[str]) -> None:
     """Every change source delivers exactly the net change computed from scratch, and it rebuilds the table."""
     columns = [column.name for column in DeltaTableSource(str(path)).columns(upto)]
     old, new = table_rows(path, after, columns), table_rows(path, upto, columns)

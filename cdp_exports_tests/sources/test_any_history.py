@@ -52,7 +52,8 @@ class History:
         if self.mapped:
             configuration["delta.columnMapping.mode"] = "name"
         self.partition_by = ["region"] if partitioned else None
-        write_deltalake(self.path, self.table([(0, 0.5, "a b"), (1, None, None)]), partition_by=self.partition_by, configuration=configuration)
+        first = self.table([(0, 0.5, "a b"), (1, None, None)])
+        write_deltalake(self.path, first, partition_by=self.partition_by, configuration=configuration)
 
     def table(self, rows: list[tuple[Any, ...]]) -> pa.Table:
         values = [{"id": row[0], "value": row[1], "region": row[2], "number": row[0]} for row in rows]
@@ -98,13 +99,18 @@ class History:
                 pass
 
     def rewrite(self, table: DeltaTable) -> None:
-        rows = pa.table(table.scan()).select([name for name in self.fields])
+        rows = pa.table(table.scan()).select(list(self.fields))
         write_deltalake(table, rows.cast(pa.schema(self.fields)), mode="overwrite", schema_mode="overwrite", partition_by=self.partition_by)
 
 
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    steps=STEPS, keyed=st.booleans(), feed=st.booleans(), partitioned=st.booleans(), mapped=st.booleans(), ends=st.tuples(st.integers(0, 99), st.integers(0, 99))
+    steps=STEPS,
+    keyed=st.booleans(),
+    feed=st.booleans(),
+    partitioned=st.booleans(),
+    mapped=st.booleans(),
+    ends=st.tuples(st.integers(0, 99), st.integers(0, 99)),
 )
 def test_every_change_source_tells_the_same_net_change(
     steps: list[tuple[str, Any]], keyed: bool, feed: bool, partitioned: bool, mapped: bool, ends: tuple[int, int]

@@ -7,9 +7,11 @@ message is matched. Their text is not repeated: it may quote values of the table
 from __future__ import annotations
 
 import errno
+from json import JSONDecodeError
 
 from cdp_exports.errors import CdpExportsError, SourceUnreadable, TransientError
 
+_LIBRARIES = ("_internal", "deltalake", "polars", "pyarrow", "arro3", "duckdb", "_duckdb")
 _UNREACHABLE = (
     "error sending request", "connection refused", "connection reset", "connection closed", "broken pipe", "timed out",
     "timeout", "dns error", "429 too many", "500 internal", "502 bad", "503 service", "504 gateway", "slowdown", "slow down",
@@ -23,18 +25,25 @@ _GONE = ("not found", "no such file", "notfound")
 _UNKNOWN_FEATURE = ("unsupported", "not supported", "reader feature", "error parsing property")
 
 
-def translate(exception: Exception, subject: str) -> CdpExportsError:
-    """The project's error for what a library raised while `subject` (a table, a dataset) was read.
+def is_of_a_library(exception: BaseException) -> bool:
+    """Whether a library that reads tables raised it; deltalake also raises plain `Exception`, and Rust code may panic."""
+    kind = type(exception)
+    return (
+        kind.__module__.partition(".")[0] in _LIBRARIES
+        or isinstance(exception, OSError | JSONDecodeError)
+        or kind is Exception
+        or kind.__name__ == "PanicException"
+    )
 
-    Raise it `from` the exception. Errors that are already the project's own come back as they are.
+
+def translate(exception: BaseException, subject: str) -> CdpExportsError:
+    """The project's error for what a library raised while `subject` (a table, a dataset) was read. Raise it `from` that.
 
     >>> translate(OSError("Generic S3 error: error sending request"), "s3://lake/orders").code
     'transient'
     >>> translate(OSError("Generic S3 error: 403 Forbidden"), "s3://lake/orders").message
     's3://lake/orders cannot be read: the credentials were refused or lack the right to read it.'
     """
-    if isinstance(exception, CdpExportsError):
-        return exception
     kind = type(exception).__name__
     text = f"{kind} {exception}".lower()
     if isinstance(exception, TimeoutError | ConnectionError) or _has(text, _UNREACHABLE):

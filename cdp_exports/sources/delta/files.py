@@ -44,7 +44,7 @@ def from_action(action: FileAction, layout: Layout) -> DataFile:
     return DataFile(action.location, action.size, None, values)
 
 
-def scan(files: Sequence[DataFile], layout: Layout, options: Mapping[str, str], change_types: Sequence[str] = ()) -> pl.LazyFrame:
+def scan(files: Sequence[DataFile], layout: Layout, options: dict[str, Any] | None, change_types: Sequence[str] = ()) -> pl.LazyFrame:
     """The rows of the files in the columns of `layout`.
 
     With `change_types` the files are those of a change feed, and only rows of these types are meant.
@@ -59,7 +59,7 @@ def scan(files: Sequence[DataFile], layout: Layout, options: Mapping[str, str], 
     return scans[0] if len(scans) == 1 else pl.concat(scans)
 
 
-def _scan(files: Sequence[DataFile], layout: Layout, options: Mapping[str, str], change_types: Sequence[str]) -> pl.LazyFrame:
+def _scan(files: Sequence[DataFile], layout: Layout, options: dict[str, Any] | None, change_types: Sequence[str]) -> pl.LazyFrame:
     import polars as pl
 
     stored = [field for field in layout.fields if field.name not in layout.partitioned_by]
@@ -75,7 +75,7 @@ def _scan(files: Sequence[DataFile], layout: Layout, options: Mapping[str, str],
         cast_options=_casts(),
         hive_partitioning=False,
         glob=False,
-        storage_options=dict(options) or None,
+        storage_options=options,
         include_file_paths=_LOCATION if layout.partitioned_by and len(files) > 1 else None,
         row_index_name=_POSITION if masked else None,
     )

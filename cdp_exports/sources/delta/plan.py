@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cdp_exports.sources.delta.files import DataFile, scan
 from cdp_exports.sources.delta.schema import Layout, conform
@@ -38,7 +38,7 @@ class Plan:
         return sum(file.size for file in self.files())
 
 
-def frame(pieces: Sequence[Piece], upto: Layout, options: Mapping[str, str]) -> pl.LazyFrame:
+def frame(pieces: Sequence[Piece], upto: Layout, options: dict[str, Any] | None) -> pl.LazyFrame:
     """The rows of the pieces in the columns of `upto`."""
     import polars as pl
 

@@ -89,7 +89,7 @@ class Snapshot:
     def frame(self) -> pl.LazyFrame:
         """All rows, lazily: by Polars where it can read the files, else as deltalake streams them."""
         if self.layout.native:
-            return scan(list(self.files.values()), self.layout, self.storage.options)
+            return scan(list(self.files.values()), self.layout, self.storage.scan_options)
         return self._streamed()
 
     def _streamed(self) -> pl.LazyFrame:

@@ -29,6 +29,12 @@ class Storage:
 
         return DeltaStorageHandler(self.uri, dict(self.options))
 
+    @cached_property
+    def scan_options(self) -> dict[str, Any] | None:
+        """The options as Polars wants them: the same names, but it counts retries with a number."""
+        retries = {name: int(value) for name, value in self.options.items() if name == "max_retries"}
+        return {**self.options, **retries} or None
+
     def location(self, path: str) -> str:
         """Where a path of the log lies: percent-decoded once (the log holds URIs), absolute unless it already was."""
         path = unquote(path)

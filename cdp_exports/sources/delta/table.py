@@ -130,7 +130,7 @@ class DeltaTableSource:
         return feed(between, old.layout, enabled=is_enabled(old.configuration), upto=new.layout)
 
     def _difference(self, plan: Plan, new: Snapshot, way: str) -> Difference:
-        options = self._storage.options
+        options = self._storage.scan_options
         return Difference(
             minus=frame(plan.minus, new.layout, options),
             plus=frame(plan.plus, new.layout, options),

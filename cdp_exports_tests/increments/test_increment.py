@@ -1,0 +1,68 @@
+"""Which rows a delivery carries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pytest
+
+from cdp_exports.errors import HistoryLost
+from cdp_exports.increments.increment import Changes, Full, Increment, Nothing, increment, same_history
+from cdp_exports.ledger.records import SourcePin
+
+
+@dataclass(frozen=True)
+class State:
+    table_id: str = "table"
+    version: int = 5
+    commit: str = "five"
+
+
+LAST = SourcePin(
+    dataset="orders",
+    table_id="table",
+    after_version=None,
+    after_commit=None,
+    upto_version=5,
+    upto_commit="five",
+    change_source=None,
+)
+
+
+@pytest.mark.parametrize(
+    ("last", "head", "mode", "full", "expected"),
+    [
+        (None, State(), "incremental", False, Full(5)),
+        (LAST, State(version=7, commit="seven"), "incremental", False, Changes(5, 7)),
+        (LAST, State(), "incremental", False, Nothing(5)),
+        (LAST, State(), "incremental", True, Full(5)),
+        (LAST, State(), "full", False, Full(5)),
+        (LAST, State(table_id="other", version=1), "full", False, Full(1)),
+        (LAST, State(table_id="other", version=1), "incremental", True, Full(1)),
+    ],
+    ids=["first", "later", "unchanged", "full asked", "full mode", "recreated, full mode", "recreated, full asked"],
+)
+def test_which_rows(last: SourcePin | None, head: State, mode: Literal["full", "incremental"], full: bool, expected: Increment) -> None:
+    assert increment(last, head, mode=mode, full=full) == expected
+
+
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [
+        (State(table_id="other"), "table_recreated"),
+        (State(table_id="other", version=9), "table_recreated"),
+        (State(version=4, commit="four"), "source_rewound"),
+        (State(commit="another five"), "source_rewound"),
+    ],
+    ids=["recreated", "recreated and longer", "shorter", "another commit"],
+)
+def test_another_history_is_lost_history(head: State, reason: str) -> None:
+    with pytest.raises(HistoryLost, check=lambda error: error.reason == reason):
+        increment(LAST, head, mode="incremental")
+
+
+def test_the_state_that_was_delivered_is_checked_where_the_table_went_on() -> None:
+    same_history(LAST, State())
+    with pytest.raises(HistoryLost, match="Another commit", check=lambda error: error.reason == "source_rewound"):
+        same_history(LAST, State(commit="another five"))

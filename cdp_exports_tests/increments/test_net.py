@@ -1,0 +1,159 @@
+"""The net change, for any two multisets of rows and for the cases that have a name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cdp_exports.errors import KeyNotUnique, TerminalError
+from cdp_exports.increments.net import CHANGE_TYPE, net_changes
+
+MEMORY = 256 << 20
+NAN = float("nan")
+
+
+def net(
+    minus: pl.DataFrame,
+    plus: pl.DataFrame,
+    *,
+    key: Sequence[str] = (),
+    changes: Literal["added", "all"] = "all",
+    subsets: bool = True,
+) -> Counter[tuple[Any, ...]]:
+    with net_changes(minus.lazy(), plus.lazy(), key=key, changes=changes, subsets=subsets, memory_limit=MEMORY) as result:
+        frame = result.frame.collect()
+        total = result.inserted + result.updated + result.deleted
+    assert frame.height == total
+    assert dict(frame.collect_schema()) == {**plus.collect_schema(), **({CHANGE_TYPE: pl.String()} if changes == "all" else {})}
+    return Counter(tuple("NaN" if value != value else value for value in row) for row in frame.rows())  # noqa: PLR0124 NaN alone
+
+
+def frame(*rows: tuple[Any, ...]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema={"id": pl.Int64, "x": pl.Float64}, orient="row")
+
+
+ROW = st.tuples(st.one_of(st.none(), st.integers(0, 2)), st.sampled_from([None, 1.0, NAN]))
+
+
+@settings(deadline=None, max_examples=40)
+@given(minus=st.lists(ROW, max_size=6), plus=st.lists(ROW, max_size=6), changes=st.sampled_from(["added", "all"]))
+def test_without_a_key_it_is_the_multiset_difference(
+    minus: list[tuple[Any, ...]], plus: list[tuple[Any, ...]], changes: Literal["added", "all"]
+) -> None:
+    def counted(rows: list[tuple[Any, ...]]) -> Counter[tuple[Any, ...]]:
+        return Counter((row[0], "NaN" if row[1] is NAN else row[1]) for row in rows)
+
+    expected = {(*row, "insert"): count for row, count in (counted(plus) - counted(minus)).items()}
+    if changes == "all":
+        expected |= {(*row, "delete"): count for row, count in (counted(minus) - counted(plus)).items()}
+    else:
+        expected = {row[:-1]: count for row, count in expected.items()}
+    assert net(frame(*minus), frame(*plus), changes=changes) == expected
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    old=st.dictionaries(st.integers(0, 3), st.sampled_from([None, 1.0, NAN])),
+    new=st.dictionaries(st.integers(0, 3), st.sampled_from([None, 1.0, NAN])),
+    passing=st.lists(st.tuples(st.integers(0, 3), st.sampled_from([None, 2.0])), max_size=3),
+)
+def test_with_a_key_it_is_one_row_a_key(old: dict[int, Any], new: dict[int, Any], passing: list[tuple[Any, ...]]) -> None:
+    """`passing` are values in between, as a change feed hands them over on both sides."""
+
+    def shown(value: Any) -> Any:
+        return "NaN" if value is NAN else value
+
+    expected: dict[tuple[Any, ...], int] = {}
+    for key in old.keys() | new.keys():
+        if key not in old:
+            expected[key, shown(new[key]), "insert"] = 1
+        elif key not in new:
+            expected[key, shown(old[key]), "delete"] = 1
+        elif shown(old[key]) != shown(new[key]):
+            expected[key, shown(new[key]), "update"] = 1
+    minus, plus = frame(*old.items(), *passing), frame(*new.items(), *passing)
+    assert net(minus, plus, key=["id"], subsets=False) == expected
+    added = {row[:-1]: 1 for row in expected if row[-1] == "insert"}
+    assert net(minus, plus, key=["id"], subsets=False, changes="added") == added
+    if not passing:
+        assert net(minus, plus, key=["id"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("minus", "plus", "subsets"),
+    [
+        (frame(), frame((None, 1.0)), True),
+        (frame(), frame((None, 1.0)), False),
+        (frame(), frame((1, 1.0), (1, 1.0)), False),
+        (frame(), frame((1, 1.0), (1, 2.0)), True),
+        (frame((9, 9.0)), frame((1, 1.0), (1, 2.0)), False),
+        (frame((9, 9.0)), frame((1, 1.0), (1, 1.0)), False),
+        (frame((1, 1.0), (1, 2.0)), frame((1, 3.0)), False),
+        (frame((1, 1.0), (1, 1.0)), frame((1, 1.0), (1, 1.0)), True),
+        (frame((None, 1.0)), frame((None, 1.0)), True),
+        (frame((None, 1.0)), frame((1, 1.0)), False),
+    ],
+)
+def test_a_null_or_repeated_key_is_refused(minus: pl.DataFrame, plus: pl.DataFrame, subsets: bool) -> None:
+    for changes in ("added", "all"):
+        with pytest.raises(KeyNotUnique, match=r"The key \(id\)"):
+            net(minus, plus, key=["id"], subsets=subsets, changes=changes)
+
+
+def test_what_passes_through_a_feed_is_judged_by_what_is_left() -> None:
+    assert net(frame((1, 1.0), (1, 1.0), (2, 0.0)), frame((1, 1.0), (1, 1.0)), key=["id"], subsets=False) == {(2, 0.0, "delete"): 1}
+
+
+def test_a_key_of_several_columns_of_any_type() -> None:
+    schema = {"a": pl.String, "n": pl.Float64, "s": pl.Struct({"k": pl.Int64}), "v": pl.Int64}
+    minus = pl.DataFrame([("x", NAN, {"k": 1}, 1), ("x", 1.0, {"k": 1}, 1)], schema=schema, orient="row")
+    plus = pl.DataFrame([("x", NAN, {"k": 1}, 2), ("x", 1.0, {"k": 2}, 1)], schema=schema, orient="row")
+    with net_changes(minus.lazy(), plus.lazy(), key=["a", "n", "s"], changes="all", subsets=True, memory_limit=MEMORY) as result:
+        assert (result.inserted, result.updated, result.deleted) == (1, 1, 1)
+        assert sorted(result.frame.collect()[CHANGE_TYPE]) == ["delete", "insert", "update"]
+
+
+def test_names_of_columns_may_differ_in_case_only_or_look_like_sql() -> None:
+    names = ["id", "ID", 'n", 1 --', "n", "kind", "c0", "sign"]
+    minus = pl.DataFrame({name: [index, 9] for index, name in enumerate(names)})
+    plus = pl.DataFrame({name: [index, 8] for index, name in enumerate(names)})
+    for key in ((), ("ID",)):
+        assert net(minus, plus, key=key) == {(*[8] * 7, "insert"): 1, (*[9] * 7, "delete"): 1}
+
+
+def test_the_frame_is_lazy_and_can_be_consumed_in_part_and_again() -> None:
+    minus, plus = frame(*((number, 0.0) for number in range(100))), frame(*((number, 1.0) for number in range(200)))
+    with net_changes(minus.lazy(), plus.lazy(), key=["id"], changes="all", subsets=True, memory_limit=MEMORY) as result:
+        for _ in range(2):
+            assert result.frame.filter(pl.col(CHANGE_TYPE) == "update").select("id").collect().height == 100
+        assert result.frame.head(3).collect().height == 3
+        assert result.frame.select(pl.len()).collect().item() == 200
+
+
+def test_more_rows_than_fit_spill_to_the_folder_and_leave_nothing_behind(tmp_path: Path) -> None:
+    rows = pl.select(id=pl.int_range(400_000)).with_columns(text=pl.format("some text of the row {}", pl.col("id").hash(1)))
+    plus = rows.with_columns(text=pl.when(pl.col("id") % 100 == 0).then(pl.lit("changed")).otherwise("text"))
+    with net_changes(
+        rows.lazy(), plus.lazy(), key=["id"], changes="all", subsets=True, memory_limit=32 << 20, folder=tmp_path
+    ) as result:
+        assert (result.inserted, result.updated, result.deleted) == (0, 4_000, 0)
+        assert list(tmp_path.iterdir())
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_temporary_folder_is_bounded(tmp_path: Path) -> None:
+    rows = pl.select(id=pl.int_range(400_000)).with_columns(text=pl.format("some text of the row {}", pl.col("id").hash(1)))
+    other = rows.with_columns(text=pl.lit("x") + pl.col("text"))
+    bounded = net_changes(
+        rows.lazy(), other.lazy(), key=[], changes="all", subsets=True, memory_limit=24 << 20, folder=tmp_path, disk_limit=1 << 20
+    )
+    with pytest.raises(TerminalError, match="do not fit"), bounded as result:
+        result.frame.collect()
+    assert not list(tmp_path.iterdir())
