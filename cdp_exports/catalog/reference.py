@@ -74,8 +74,7 @@ beside `pyproject.toml`. Files and folders whose name begins with a dot are igno
   are not used.
 - A secret is never written in the catalog; `{env: NAME}` names the environment variable that holds it.
 - Two members (a dataset in an export) never deliver into one folder, nor one inside the other's, also across exports and
-  connections. `overwrite: true` lets the deliveries of *one* member share a folder; it does not lift this rule,
-  because a folder has one owner.
+  connections: a folder has one owner.
 - All problems of a catalog are reported at once, with file and line.
 """
 

@@ -33,9 +33,6 @@ class DatasetExport(Declared):
     format: Format = ParquetFormat()
     """How files are written; default: Parquet with zstd."""
 
-    overwrite: bool = False
-    """Allow deliveries to share one folder (a path without the export time): the newest replaces the one before."""
-
     path: str = "{dataset_id}/exportTime={export_time}"
     """The delivery's folder below the connection's."""
 
@@ -81,8 +78,8 @@ class DatasetExport(Declared):
 
     @field_validator("path")
     @classmethod
-    def _a_folder(cls, value: str, info: ValidationInfo) -> str:
-        return _refuse(value, check_path(value, overwrite=info.data.get("overwrite", True)))
+    def _a_folder(cls, value: str) -> str:
+        return _refuse(value, check_path(value))
 
     @field_validator("file_name")
     @classmethod

@@ -28,10 +28,8 @@ _VARIABLE = re.compile(r"\{([a-z_]+)\}")
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]")
 
 
-def check_path(template: str, *, overwrite: bool = False) -> list[str]:
+def check_path(template: str) -> list[str]:
     """What is wrong with a folder template, as sentences; none if it is good.
-
-    `overwrite`: deliveries may share a folder, so the export time may be left out.
 
     >>> check_path("{dataset_id}/exportTime={export_time}")
     []
@@ -48,10 +46,9 @@ def check_path(template: str, *, overwrite: bool = False) -> list[str]:
         for part in template.split("/")
         if part.startswith(("_", "."))
     ]
-    if not (overwrite or _holds_time(template)):
+    if not _holds_time(template):
         problems.append(
-            "deliveries would share a folder: put {export_time} (or all of {year}, {month}, {day}, {hour} and {minute}) "
-            "into the path, or set `overwrite: true`"
+            "deliveries would share a folder: put {export_time} (or all of {year}, {month}, {day}, {hour} and {minute}) into the path"
         )
     return problems
 

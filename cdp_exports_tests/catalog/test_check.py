@@ -69,12 +69,6 @@ CLEAR = path("a/{dataset_id}/{export_time}")
             id="two connections to one bucket",
         ),
         pytest.param(
-            {"exports/to_lake.yaml": None, **{f"exports/{name}.yaml": export(more=path("one") + "overwrite: true\n") for name in "ab"}},
-            "exports/b.yaml:4",
-            "the folder of 'orders' of the export 'a'",
-            id="overwriting is for one member's own deliveries",
-        ),
-        pytest.param(
             {"exports/x.yaml": export(more=CLEAR + "formerly: to_lake\n")},
             "exports/x.yaml:5",
             "'to_lake' is still here",
@@ -132,7 +126,6 @@ def test_refused(tmp_path: Path, files: dict[str, str | None], place: str, says:
             {"exports/to_lake.yaml": export(datasets="[orders, customers]", more=path("{export_time}/{dataset_id}"))},
             id="members below the time",
         ),
-        pytest.param({"exports/to_lake.yaml": export(more=path("latest") + "overwrite: true\n")}, id="its own deliveries overwritten"),
         pytest.param(
             {"connections/other.yaml": "type: local\nfolder: exports2\n", "exports/x.yaml": export("other")}, id="another local folder",
         ),

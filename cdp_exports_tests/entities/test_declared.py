@@ -33,7 +33,7 @@ def test_lists_are_taken_for_tuples_and_items_stay_strict() -> None:
         (DatasetExport, EXPORT | {"datasets": []}, "at least 1 item"),
         (DatasetExport, EXPORT | {"datasets": ["a", "b", "a"]}, "'a' is named twice"),
         (DatasetExport, EXPORT | {"mode": "full", "changes": "all"}, "no meaning with `mode: full`"),
-        (DatasetExport, EXPORT | {"path": "{dataset_id}"}, "`overwrite: true`"),
+        (DatasetExport, EXPORT | {"path": "{dataset_id}"}, "would share a folder"),
         (DatasetExport, EXPORT | {"path": "{segment_id}/{export_time}"}, "write {dataset_id}"),
         (DatasetExport, EXPORT | {"path": "../{export_time}"}, "not allowed"),
         (DatasetExport, EXPORT | {"file_name": "a/b"}, "holds no /"),
@@ -60,7 +60,6 @@ def test_refused(model: type[BaseModel], declared: dict[str, Any], says: str) ->
 @pytest.mark.parametrize(
     "declared",
     [
-        EXPORT | {"path": "{dataset_id}", "overwrite": True},
         EXPORT | {"owners": ["jane.doe@acme.com", "team:data"]},
         EXPORT | {"mode": "full", "changes": "added"},
         EXPORT | {"format": {"type": "csv", "delimiter": "\t"}},

@@ -125,8 +125,7 @@ def test_wrong_folders(template: str, says: str) -> None:
     assert any(says in problem for problem in check_path(template))
 
 
-def test_overwriting_needs_no_time() -> None:
-    assert check_path("{dataset_id}/latest", overwrite=True) == []
+def test_a_folder_without_the_time_is_no_delivery() -> None:
     assert export_time_of("{dataset_id}/latest", VALUES, "orders/latest") is None
 
 
