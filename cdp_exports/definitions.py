@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from cdp_exports.assets.resources import connection_resources
 from cdp_exports.automation.schedules import export_schedules
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.catalog.load import find_catalog, load
+from cdp_exports.errors import DeclarationError
 
 
 def build_definitions(catalog: Catalog | Path | str) -> dg.Definitions:
@@ -27,9 +29,12 @@ def build_definitions(catalog: Catalog | Path | str) -> dg.Definitions:
     Raises:
         DeclarationError: the catalog is wrong (all problems at once), or its ledger cannot be shared by the runs.
     """
-    if not isinstance(catalog, Catalog):
-        catalog = load(Path(catalog))
-    check_ledger(catalog.environment, os.environ)
+    try:
+        if not isinstance(catalog, Catalog):
+            catalog = load(Path(catalog))
+        check_ledger(catalog.environment, os.environ)
+    except DeclarationError as error:
+        raise error.with_traceback(None) from None      # Dagster prints every frame; the list of problems is what helps
     return dg.Definitions(
         assets=[*dataset_assets(catalog), *(dataset_export_assets(catalog, export_id) for export_id in catalog.exports)],
         schedules=export_schedules(catalog),
@@ -40,4 +45,6 @@ def build_definitions(catalog: Catalog | Path | str) -> dg.Definitions:
 @dg.definitions
 def defs() -> dg.Definitions:
     """The definitions of the catalog that `CDP_EXPORTS_CATALOG` names, else of `catalog/` beside pyproject.toml."""
-    return dg.Definitions.merge(build_definitions(find_catalog(os.environ)), dg.Definitions(executor=dg.in_process_executor))
+    made = dg.Definitions.merge(build_definitions(find_catalog(os.environ)), dg.Definitions(executor=dg.in_process_executor))
+    gc.freeze()     # all this lives as long as the process: without it a third of the loading time goes into visiting it again and again
+    return made

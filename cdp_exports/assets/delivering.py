@@ -12,13 +12,14 @@ from dagster import (
     AssetExecutionContext,
     AssetKey,
     AssetRecordsFilter,
+    Config,
     DagsterExecutionInterruptedError,
     DagsterInstance,
     Failure,
-    Field,
     MaterializeResult,
     RetryRequested,
 )
+from pydantic import Field
 
 from cdp_exports.assets import events
 from cdp_exports.assets.keys import dataset_export_key, resource_key
@@ -41,8 +42,10 @@ FIRST_WAIT_SECONDS = 5.0
 """The wait before the first retry; each later one is twice as long."""
 
 
-CONFIG = {"full": Field(bool, default_value=False, description="Deliver the whole dataset and start a new chain.")}
-"""What a person may choose for one run; a plain schema, since Dagster would analyse a Config class again for every export."""
+class DeliveryConfig(Config):
+    """What a person may choose for one run."""
+
+    full: bool = Field(default=False, description="Deliver the whole dataset and start a new chain.")
 
 
 class Watcher:
@@ -83,7 +86,7 @@ def run_export(
             export_time,
             run_id=dagster.run.run_id,
             members=members,
-            full=dagster.op_execution_context.op_config["full"],
+            full=DeliveryConfig(**dagster.op_execution_context.op_config).full,
             known_elsewhere=known_to_dagster(dagster.instance, catalog.environment.name, export_id, members),
         ):
             watcher.ended(outcome)

@@ -43,8 +43,6 @@ def _schedule(catalog: Catalog, export_id: str, cadence: Cadence) -> ScheduleDef
         execution_fn=evaluate,
         default_status=DefaultScheduleStatus.RUNNING if export.active else DefaultScheduleStatus.STOPPED,
         description=export.description,
-        tags={"cdp/export": export_id, "cdp/connection": export.connection},
-        metadata={"cdp/members": ", ".join(export.members)},
     )
 
 
