@@ -65,6 +65,10 @@ fix: setup
 # all that must hold before a commit
 check: lint type test
 
+# deliver TPC-H tables, refresh and deliver them again, and compare what DuckDB and pyarrow read; `just tpch 0.01` is quick
+tpch *args: setup
+    python -m scenarios.tpch "$@"
+
 # measure speed against bare Polars and DuckDB
 bench *args: setup
     python -m benchmarks "$@"

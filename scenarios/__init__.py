@@ -1,0 +1,1 @@
+"""The project run on data that nobody here wrote."""
