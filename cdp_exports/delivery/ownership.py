@@ -20,7 +20,7 @@ def claim(member: Member, destination: FileDestination, folder: str) -> None:
     Raises:
         Occupied: another environment, export or member owns it.
     """
-    path = f"{folder}/{NAME}"
+    path = f"{folder}/{NAME}".lstrip("/")      # a path of the export time alone has its owner beside it
     mine = {"environment": member.environment, "export": member.export_id, "member": member.id}
     if destination.create(path, json.dumps(mine).encode()):
         return

@@ -175,6 +175,22 @@ def test_a_change_starts_a_new_chain_or_is_refused(tmp_path: Path, change: dict[
     assert outcome.delivery is not None and (outcome.delivery.pin.mode, outcome.delivery.sequence) == ("full", 1)
 
 
+@pytest.mark.parametrize("path", ["{export_time}", "{year}/{month}/{day}/{dataset_id}_{hour}{minute}", "{minute}.{hour}/{year}{month}{day}/{export_id}"])
+def test_other_paths_are_remembered_too(tmp_path: Path, path: str) -> None:
+    world = World.create(tmp_path / "world", export={"path": path})
+    world.write([{"id": 1, "v": "a"}])
+    for time in TIMES[:3]:
+        assert world.deliver(time).status == "committed"
+    world.ledger.close()
+    for file in world.folder.glob("ledger.db*"):
+        file.unlink()
+    world = World(world.folder)
+    assert code(world.deliver(TIMES[3])) == "ledger_behind"
+    assert adopt(world.member) == 3
+    assert world.deliver(TIMES[4]).status == "committed"
+    assert world.received() == world.rows()
+
+
 def test_the_key_changes(tmp_path: Path) -> None:
     world = twice_delivered(tmp_path)
     world.declare("datasets/orders.yaml", {"source": {"format": "delta", "uri": "data/orders"}, "key": ["id", "v"]})
