@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
+from typing import Any
 
 import polars as pl
 from hypothesis import strategies as st
@@ -57,3 +58,20 @@ def tables(draw: st.DrawFn, columns: dict[str, tuple[pl.DataType, st.SearchStrat
             for position, (name, (dtype, _)) in enumerate(columns.items())
         ]
     )
+
+
+def as_json(value: Any) -> Any:
+    """The same value as a JSON reader gives it."""
+    match value:
+        case dt.datetime():
+            return value.strftime("%Y-%m-%dT%H:%M:%S.%f") + ("Z" if value.tzinfo else "")
+        case dt.date():
+            return value.isoformat()
+        case Decimal():
+            return str(value)
+        case dict():
+            return {key: as_json(part) for key, part in value.items()}
+        case list():
+            return [as_json(part) for part in value]
+        case _:
+            return value

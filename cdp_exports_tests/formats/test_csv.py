@@ -25,9 +25,9 @@ from cdp_exports.errors import CannotHold
 from cdp_exports.formats.check import check
 from cdp_exports.formats.count import count_rows
 from cdp_exports_tests.formats.memory import only
-from cdp_exports_tests.formats.rows import NESTED, SCALARS, TEXT, tables
+from cdp_exports_tests.formats.rows import NESTED, SCALARS, TEXT, as_json, tables
 
-TEXTS = {"first": (pl.String(), TEXT), "second, \"2\"": (pl.String(), TEXT), "third": (pl.String(), TEXT)}
+TEXTS = {"first": (pl.String(), TEXT), 'second, "2"': (pl.String(), TEXT), "third": (pl.String(), TEXT)}
 
 DIALECTS = st.builds(
     CsvFormat,
@@ -114,7 +114,7 @@ def test_pyarrow_reads_every_dialect(table: pl.DataFrame, format: CsvFormat) -> 
 @settings(deadline=None, max_examples=100)
 @given(tables(TEXTS), DIALECTS)
 def test_duckdb_reads_every_dialect(tmp_path_factory: pytest.TempPathFactory, table: pl.DataFrame, format: CsvFormat) -> None:
-    assume(format.empty == '""')
+    assume(format.empty == '""' and not (format.escape == "\\" and format.null == "\\N"))      # DuckDB refuses to read that
     path = Path(tmp_path_factory.getbasetemp()) / f"dialect.csv{'.gz' if format.compression == 'gzip' else ''}"
     path.write_bytes(only(table, format))
     read = duckdb.read_csv(
@@ -133,9 +133,9 @@ def test_typed_values(table: pl.DataFrame, delimiter: Literal[",", "\t", "|", ";
     strings = [["" if value is None else value for value in row] for row in as_text(table).rows()]
     read = list(csv.reader(io.StringIO(content.decode(), newline=""), delimiter=delimiter))[1:]
     assert [["" if value == null else value for value in row] for row in read] == [["" if value == null else value for value in row] for row in strings]
-    back = pl.read_csv(content, separator=delimiter, null_values=null or None, infer_schema=False, missing_utf8_is_empty_string=False)
+    back = pl.read_csv(content, separator=delimiter, null_values=null or None, infer_schema=False)
     typed = back.select(
-        pl.col("integer", "small", "ratio", "amount").cast({n: table.schema[n] for n in ("integer", "small", "ratio", "amount")}),
+        *(pl.col(name).cast(table.schema[name]) for name in ("integer", "small", "ratio", "amount")),
         pl.col("flag") == "true", pl.col("day").str.to_date(),
         pl.col("local").str.to_datetime("%Y-%m-%dT%H:%M:%S%.6f", time_unit="us"),
         pl.col("moment").str.to_datetime("%Y-%m-%dT%H:%M:%S%.6fZ", time_unit="us", time_zone="UTC"),
@@ -161,13 +161,7 @@ def test_nested_as_json(table: pl.DataFrame) -> None:
     for name in NESTED:
         position = rows[0].index(name)
         read = [None if row[position] is None else json.loads(row[position] or "") for row in rows[1:]]
-        assert json.dumps(read, sort_keys=True) == json.dumps([in_json(value) for value in table[name].to_list()], sort_keys=True)
-
-
-def in_json(value: object) -> object:
-    from cdp_exports_tests.formats.test_json import as_json
-
-    return as_json(value)
+        assert json.dumps(read, sort_keys=True) == json.dumps([as_json(value) for value in table[name].to_list()], sort_keys=True)
 
 
 def test_refused_or_converted_as_declared() -> None:

@@ -7,7 +7,6 @@ import datetime as dt
 import gzip
 import io
 import json
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,29 +22,12 @@ from cdp_exports.errors import CannotHold
 from cdp_exports.formats.check import check
 from cdp_exports.formats.count import count_rows
 from cdp_exports_tests.formats.memory import only
-from cdp_exports_tests.formats.rows import NESTED, SCALARS, tables
+from cdp_exports_tests.formats.rows import NESTED, SCALARS, as_json, tables
 
 DUCKDB_TYPES = {
     "integer": "BIGINT", "small": "SMALLINT", "text": "VARCHAR", "more_text": "VARCHAR", "amount": "DECIMAL(18,4)", "ratio": "DOUBLE",
     "flag": "BOOLEAN", "day": "DATE", "local": "TIMESTAMP", "moment": "TIMESTAMPTZ",
 }
-
-
-def as_json(value: Any) -> Any:
-    """The same value as a JSON reader gives it."""
-    match value:
-        case dt.datetime():
-            return value.strftime("%Y-%m-%dT%H:%M:%S.%f") + ("Z" if value.tzinfo else "")
-        case dt.date():
-            return value.isoformat()
-        case Decimal():
-            return str(value)
-        case dict():
-            return {key: as_json(part) for key, part in value.items()}
-        case list():
-            return [as_json(part) for part in value]
-        case _:
-            return value
 
 
 @settings(deadline=None, max_examples=60)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
 import pickle
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -90,7 +93,6 @@ def test_split_exactly(rows: int, size: int, chunks: int, kind: int) -> None:
 def test_counts_of_many_rows(format: Format) -> None:
     files = written(numbers(6), format.model_copy(update={"max_rows_per_file": 70_001}))
     assert [file.rows for file, _ in files] == [70_001] * 4 + [19_996]
-    import io
 
     for file, content in files:
         assert count_rows(io.BytesIO(content), format) == file.rows
@@ -210,3 +212,27 @@ def test_values_a_format_cannot_hold_stop_before_the_file_is_done() -> None:
     with pytest.raises(CannotHold, match="score"):
         write(table.lazy(), JsonFormat(type="json"), lambda _: Stream(lambda _: None), done.append)
     assert done == []
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_an_interrupt_does_not_wait_for_the_query(format: Format) -> None:
+    stuck, release = threading.Event(), threading.Event()
+
+    def source(_columns: object, _predicate: object, _n_rows: object, _batch_size: object) -> Iterator[pl.DataFrame]:
+        yield pl.DataFrame({"id": [1]})
+        stuck.set()
+        release.wait(60)
+
+    def interrupt() -> None:
+        stuck.wait(60)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    killer = threading.Thread(target=interrupt)
+    killer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            write(register_io_source(source, schema={"id": pl.Int64()}), format, lambda _: Stream(lambda _: None), lambda _: None)
+        assert not release.is_set()
+    finally:
+        release.set()
+        killer.join()
