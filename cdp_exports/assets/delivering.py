@@ -143,8 +143,8 @@ def _tell(dagster: AssetExecutionContext, context: Context, outcome: Outcome) ->
         yield events.materialization(key, outcome, outcome.delivery, run_id=dagster.run.run_id, attempts=attempts)
     if outcome.status == "skipped":
         dagster.log_event(events.observation(key, outcome))
-    if outcome.error is not None:
-        dagster.log.warning(str(outcome.error))
+    for sentence in (*outcome.warnings, *([str(outcome.error)] if outcome.error else [])):
+        dagster.log.warning(sentence)
     if AssetCheckKey(key, events.DELIVERED) in dagster.selected_asset_check_keys:
         yield events.check_result(key, outcome)
 

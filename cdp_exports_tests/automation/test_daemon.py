@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,7 +28,7 @@ CATALOG = {
 
 
 @contextmanager
-def daemon(home: Path, root: Path) -> Iterator[Path]:
+def daemon(home: Path, root: Path) -> Generator[Path]:
     """Runs dagster-daemon; gives the file it writes to."""
     environ = {
         **{name: value for name, value in os.environ.items() if not name.startswith("PYTHONDONT")},
