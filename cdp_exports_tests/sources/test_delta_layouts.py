@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
@@ -168,3 +169,28 @@ def test_what_polars_cannot_map_is_streamed_by_deltalake(tmp_path: Path, configu
     assert source(path).difference(0, 1).change_source == "delta-snapshots"
     check(path, 0, 1, ["id"], ["delta-snapshots"])
     assert comparable(read.frame.filter(pl.col("id") == 4).collect()["s"].to_list()) == comparable([rows[0]["s"]])
+
+
+@pytest.mark.parametrize("how", [{"use_deprecated_int96_timestamps": True}, {"coerce_timestamps": "ms"}], ids=["int96", "milliseconds"])
+def test_timestamps_as_other_engines_store_them(tmp_path: Path, how: dict[str, Any]) -> None:
+    path = tmp_path / "t"
+    frame = pl.DataFrame({"id": [1], "at": pl.Series([datetime(2020, 3, 29, 2, 30)], dtype=pl.Datetime("us")).dt.replace_time_zone("UTC")})
+    write_deltalake(path, frame)
+    pq.write_table(frame.with_columns(pl.lit(2, dtype=pl.Int64).alias("id")).to_arrow(), path / "spark.parquet", **how)
+    (add,) = actions(path, 0, "add")
+    size = (path / "spark.parquet").stat().st_size
+    commit(path, 1, [{"add": {**add, "path": "spark.parquet", "size": size, "stats": None}}])
+    rows = source(path).rows(1)
+    read = rows.frame.collect().sort("id")
+    assert (read.schema, rows.expected) == (frame.schema, None)
+    assert read["at"].to_list() == frame["at"].to_list() * 2
+
+
+def test_an_empty_partition_value_is_null_and_names_of_folders_do_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "t"
+    write_deltalake(path, pl.DataFrame({"id": [1], "p": ["x"]}), partition_by=["p"])
+    (add,) = actions(path, 0, "add")
+    commit(path, 1, [{"add": {**add, "partitionValues": {"p": "y"}}}])
+    assert collected(path, 1)["p"].to_list() == ["y"]
+    commit(path, 2, [{"add": {**add, "partitionValues": {"p": ""}}}])
+    assert collected(path, 2)["p"].to_list() == [None]
