@@ -27,7 +27,10 @@ def adopt(member: Member) -> int:
     found = [
         _delivery(member, folder, document)
         for folder, document in manifests(member)
-        if not document.void and document.environment == member.environment and document.export in member.exports and document.member in member.members
+        if not document.void
+        and document.environment == member.environment
+        and document.export in member.exports
+        and document.member in member.members
     ]
     return member.context.ledger.adopt(sorted(found, key=lambda delivery: delivery.export_time))
 

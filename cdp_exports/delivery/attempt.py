@@ -34,14 +34,16 @@ def attempt_delivery(member: Member, held: Holding, delivery: Delivery, *, run_i
 
 
 @contextmanager
-def attempting(member: Member, held: Holding, delivery: Delivery, *, run_id: str, folder: str | None = None) -> Generator[tuple[Attempt, Files]]:
+def attempting(
+    member: Member, held: Holding, delivery: Delivery, *, run_id: str, folder: str | None = None
+) -> Generator[tuple[Attempt, Files]]:
     """An attempt and its files (in the delivery's folder, or another); if it fails it leaves as little as it may."""
     attempt = member.context.ledger.start_attempt(held.lease, delivery.id, run_id)
     files = Files(member, held, delivery, attempt, folder=folder)
     try:
         yield attempt, files
     except BaseException as ended:
-        end = superseded() if isinstance(ended, Exception) and held.is_lost() else ended   # what it met was the other's doing
+        end = superseded() if isinstance(ended, Exception) and held.is_lost() else ended  # what it met was the other's doing
         files.give_up(end)
         _record_end(member, attempt, end)
         if end is ended:
@@ -96,14 +98,14 @@ class Files:
         """Leave nothing behind of what nobody will ever see: open uploads, and this attempt's files unless they may be the delivery."""
         for _, writer in self._writers.values():
             writer.abort()
-        if self._kept and not isinstance(ended, Skip):      # a Skip: another manifest stands there for good
+        if self._kept and not isinstance(ended, Skip):  # a Skip: another manifest stands there for good
             return
         paths = [record.path for record in self.records]
         try:
             self.destination.delete(paths)
             self._member.context.ledger.removed(self._attempt.id, paths)
         except CdpExportsError:
-            return      # they stand recorded: the next delivery sweeps them
+            return  # they stand recorded: the next delivery sweeps them
 
     def path(self, index: int) -> str:
         """Unique for ever: an attempt never writes where another one did."""
@@ -144,4 +146,4 @@ def _record_end(member: Member, attempt: Attempt, ended: BaseException) -> None:
             # an exception's own text may hold data or secrets: only its kind is recorded
             member.context.ledger.end_attempt(attempt.id, status, error_code=status, error=type(ended).__name__)
     except CdpExportsError:
-        return          # the ledger is away: the next attempt finds this one abandoned
+        return  # the ledger is away: the next attempt finds this one abandoned

@@ -64,14 +64,20 @@ def _recorded(member: Member, export_time: ExportTime) -> Outcome | None:
     return _committed(member, delivery, sent=False)
 
 
-def _outcome(member: Member, held: Holding, export_time: ExportTime, *, run_id: str, full: bool, known_to_dagster: ExportTime | None) -> Outcome:
+def _outcome(
+    member: Member, held: Holding, export_time: ExportTime, *, run_id: str, full: bool, known_to_dagster: ExportTime | None
+) -> Outcome:
     try:
-        return _recorded(member, export_time) or _deliver(member, held, export_time, run_id=run_id, full=full, known_to_dagster=known_to_dagster)
+        return _recorded(member, export_time) or _deliver(
+            member, held, export_time, run_id=run_id, full=full, known_to_dagster=known_to_dagster
+        )
     except CdpExportsError as error:
         return _ended(member, export_time, error, run_id)
 
 
-def _deliver(member: Member, held: Holding, export_time: ExportTime, *, run_id: str, full: bool, known_to_dagster: ExportTime | None) -> Outcome:
+def _deliver(
+    member: Member, held: Holding, export_time: ExportTime, *, run_id: str, full: bool, known_to_dagster: ExportTime | None
+) -> Outcome:
     pinned = _settle_open(member, export_time)
     if pinned is not None and pinned.state is State.COMMITTED:
         return _committed(member, pinned, sent=False)
@@ -130,7 +136,7 @@ def _close(member: Member, delivery: Delivery, covered_by: ExportTime) -> None:
         member.context.ledger.cover(delivery.id, covered_by)
         return
     try:
-        settle(member, destination, delivery)       # it was published at the last moment: then it is the delivery
+        settle(member, destination, delivery)  # it was published at the last moment: then it is the delivery
     except Skip:
         return
 

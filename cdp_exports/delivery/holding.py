@@ -12,9 +12,9 @@ from cdp_exports.errors import CdpExportsError, Skip, TransientError
 from cdp_exports.ledger.ledger import Ledger
 from cdp_exports.ledger.records import Lease
 
-LEASE_SECONDS = 60.0        # a run that died is taken over after this long
+LEASE_SECONDS = 60.0  # a run that died is taken over after this long
 HEARTBEAT_SECONDS = 15.0
-WAIT_SECONDS = 6 * 3600.0   # a run of another export time waits this long for its turn
+WAIT_SECONDS = 6 * 3600.0  # a run of another export time waits this long for its turn
 POLL_SECONDS = 1.0
 
 
@@ -46,7 +46,7 @@ class Holding:
 
     def _beat(self) -> None:
         while not self._done.wait(HEARTBEAT_SECONDS):
-            with suppress(TransientError):      # the ledger decides: `check` and every fenced write ask it again
+            with suppress(TransientError):  # the ledger decides: `check` and every fenced write ask it again
                 self._ledger.renew(self.lease, seconds=LEASE_SECONDS)
 
 

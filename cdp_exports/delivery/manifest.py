@@ -44,7 +44,7 @@ class ManifestRows(BaseModel):
 class Manifest(BaseModel):
     """The JSON in `_manifest`. Receivers need `files` and `rows`; the rest lets the ledger be rebuilt (`adopt`)."""
 
-    model_config = ConfigDict(frozen=True, validate_by_name=True, validate_by_alias=True)
+    model_config = ConfigDict(frozen=True)
 
     manifest_version: Literal[1] = 1
     environment: str
@@ -77,7 +77,9 @@ class Manifest(BaseModel):
 
     def encode(self) -> bytes:
         """The bytes to publish."""
-        return self.model_dump_json(by_alias=True, indent=1, include=_VOID if self.void else None, exclude=None if self.void else {"covered_by"}).encode()
+        return self.model_dump_json(
+            by_alias=True, indent=1, include=_VOID if self.void else None, exclude=None if self.void else {"covered_by"}
+        ).encode()
 
 
 _VOID = {"manifest_version", "environment", "export", "kind", "member", "export_time", "delivery", "covered_by", "files", "created_at"}
@@ -98,7 +100,9 @@ def decode(content: bytes, uri: str) -> Manifest:
         ) from None
 
 
-def published(delivery: Delivery, attempt_id: str, counts: Counts, files: tuple[FileRecord, ...], sources: tuple[SourcePin, ...], at: datetime) -> Manifest:
+def published(
+    delivery: Delivery, attempt_id: str, counts: Counts, files: tuple[FileRecord, ...], sources: tuple[SourcePin, ...], at: datetime
+) -> Manifest:
     """The manifest of a delivery whose files are all verified."""
     pin = delivery.pin
     return Manifest(
@@ -115,7 +119,7 @@ def published(delivery: Delivery, attempt_id: str, counts: Counts, files: tuple[
         previous_export_time=str(delivery.previous_export_time) if delivery.previous_export_time else None,
         mode=pin.mode,
         sources=sources,
-        columns=pin.columns,
+        schema=pin.columns,
         mapping=pin.mapping,
         format=pin.format,
         definition=pin.definition,
@@ -172,4 +176,6 @@ def _entry(file: FileRecord, pin: Pin) -> ManifestFile:
             f"{file.path} was never completed and cannot stand in a manifest.",
             next_step="Run the export again; report this with the run's id if it repeats.",
         )
-    return ManifestFile(path=file.path.removeprefix(f"{pin.folder}/"), rows=file.rows, bytes=file.bytes, sha256=file.sha256, verified_by=file.verified_by)
+    return ManifestFile(
+        path=file.path.removeprefix(f"{pin.folder}/"), rows=file.rows, bytes=file.bytes, sha256=file.sha256, verified_by=file.verified_by
+    )

@@ -93,7 +93,9 @@ def export_of(catalog: Catalog, export_id: str) -> DatasetExport:
         DeclarationError: there is none; the nearest name is said.
     """
     if export_id not in catalog.exports:
-        raise DeclarationError(f"There is no export {export_id!r}{nearest(export_id, catalog.exports)}.", next_step="`cdp-exports list` shows them all.")
+        raise DeclarationError(
+            f"There is no export {export_id!r}{nearest(export_id, catalog.exports)}.", next_step="`cdp-exports list` shows them all."
+        )
     return catalog.exports[export_id]
 
 

@@ -18,7 +18,7 @@ def manifests(member: Member, *, after: ExportTime | None = None) -> Iterator[tu
         NotIntact: one cannot be read.
     """
     destination, template = member.destination, member.export.path
-    start = f"{member.folder(after)}0" if after is not None and sorts_by_time(template) else None    # "0" sorts right behind "/"
+    start = f"{member.folder(after)}0" if after is not None and sorts_by_time(template) else None  # "0" sorts right behind "/"
     for stored in destination.list(common_folder(template, member.names), after=start):
         folder, _, name = stored.path.rpartition("/")
         export_time = export_time_of(template, member.names, folder) if name == manifest.NAME else None

@@ -25,7 +25,7 @@ class Outcome:
     delivery: Delivery | None = None
     sent: bool = False
     error: CdpExportsError | None = None
-    uri: str | None = None                  # the delivery's folder at the destination
+    uri: str | None = None  # the delivery's folder at the destination
     warnings: tuple[str, ...] = field(default=())
 
     @property

@@ -20,13 +20,14 @@ def claim(member: Member, destination: FileDestination, folder: str) -> None:
     Raises:
         Occupied: another environment, export or member owns it.
     """
-    path = f"{folder}/{NAME}".lstrip("/")      # a path of the export time alone has its owner beside it
+    path = f"{folder}/{NAME}".lstrip("/")  # a path of the export time alone has its owner beside it
     mine = {"environment": member.environment, "export": member.export_id, "member": member.id}
     if destination.create(path, json.dumps(mine).encode()):
         return
     content = destination.read(path)
     if content is None:
-        return claim(member, destination, folder)
+        claim(member, destination, folder)
+        return
     try:
         owner = json.loads(content)
         keeps = (owner["environment"] == member.environment, owner["export"] in member.exports, owner["member"] in member.members)

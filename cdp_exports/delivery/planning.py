@@ -20,9 +20,9 @@ class Plan:
 
     increment: Increment
     head: Head
-    previous: Delivery | None           # the last committed delivery that this one continues; None starts a chain
+    previous: Delivery | None  # the last committed delivery that this one continues; None starts a chain
     pin: Pin
-    rows_estimate: int | None           # None: not known before reading
+    rows_estimate: int | None  # None: not known before reading
     bytes_estimate: int
 
 
@@ -46,8 +46,8 @@ def plan(member: Member, export_time: ExportTime, *, full: bool) -> Plan:
             if member.export.on_history_lost == "fail":
                 raise HistoryLost(
                     lost.message,
-                    next_step=f"{lost.next_step} To deliver the whole dataset now: `cdp-exports run {member.export_id} --member {member.id} --full`;"
-                    " to always do so: `on_history_lost: full`.",
+                    next_step=f"{lost.next_step} To deliver the whole dataset now:"
+                    f" `cdp-exports run {member.export_id} --member {member.id} --full`; to always do so: `on_history_lost: full`.",
                     reason=lost.reason,
                 ) from None
             reason = f"history_lost ({lost.reason}): {lost.message}"
@@ -71,7 +71,8 @@ def _reason_for_full(member: Member, last: Delivery | None, definition: dict[str
     if member.export.on_change == "fail":
         raise ChainChanged(
             f"This would start a new chain: {said}.",
-            next_step=f"Undo the change, or deliver the whole dataset once with `cdp-exports run {member.export_id} --member {member.id} --full`.",
+            next_step="Undo the change, or deliver the whole dataset once:"
+            f" `cdp-exports run {member.export_id} --member {member.id} --full`.",
         )
     return f"changed: {said}"
 
@@ -141,7 +142,9 @@ def _pin(
     )
 
 
-def refuse_if_ledger_is_behind(member: Member, known_to_dagster: ExportTime | None, newest_manifest: ExportTime | None, *, full: bool) -> None:
+def refuse_if_ledger_is_behind(
+    member: Member, known_to_dagster: ExportTime | None, newest_manifest: ExportTime | None, *, full: bool
+) -> None:
     """A delivery that only the destination or Dagster remembers must not be sent again.
 
     Raises:

@@ -27,7 +27,10 @@ def replay(member: Member, export_time: ExportTime, *, run_id: str, replace: boo
     with holding(member.context.ledger, member.environment, member.export_id, run_id=run_id, export_time=export_time) as held:
         delivery = member.delivery(export_time)
         if delivery is None or delivery.state is not State.COMMITTED:
-            raise DeclarationError(f"{member.export_id}/{member.id} has no committed delivery at {export_time}.", next_step="`cdp-exports history` shows those there are.")
+            raise DeclarationError(
+                f"{member.export_id}/{member.id} has no committed delivery at {export_time}.",
+                next_step="`cdp-exports history` shows those there are.",
+            )
         if to is None and not replace and not inspect(member, delivery, against_source=False).differences:
             raise DeclarationError(
                 f"The delivery of {export_time} is intact at the destination.",
@@ -43,7 +46,9 @@ def _send(member: Member, held: Holding, delivery: Delivery, attempt: Attempt, f
     _write(member, delivery, files)
     records = tuple(files.records)
     folder = to or delivery.pin.folder
-    moved = delivery.model_copy(update={"pin": delivery.pin.model_copy(update={"folder": folder}), "files": records, "attempt_id": attempt.id})
+    moved = delivery.model_copy(
+        update={"pin": delivery.pin.model_copy(update={"folder": folder}), "files": records, "attempt_id": attempt.id}
+    )
     document = manifest.published(moved, attempt.id, delivery.counts, records, delivery.pin.sources, ledger.now()).encode()
     held.check()
     files.keep()

@@ -36,7 +36,7 @@ def resolve(member: Member, export_time: ExportTime, *, delivered: bool, run_id:
             ledger.reopen(held.lease, delivery.id)
         else:
             attempt = next(attempt for attempt in ledger.attempts(delivery.id) if attempt.id == delivery.attempt_id)
-            assert delivery.counts is not None   # recorded with the intent to publish
+            assert delivery.counts is not None  # recorded with the intent to publish
             ledger.commit(delivery.id, attempt.id, counts=delivery.counts, files=attempt.files, run_id=attempt.run_id)
         decided = member.delivery(export_time)
         assert decided is not None

@@ -30,8 +30,8 @@ class Reading:
 
     frame: pl.LazyFrame
     expected: int | None
-    sources: tuple[SourcePin, ...]          # with the change source that was used
-    inserted: int | None = None             # of an increment, counted by what compared the two versions
+    sources: tuple[SourcePin, ...]  # with the change source that was used
+    inserted: int | None = None  # of an increment, counted by what compared the two versions
     updated: int = 0
     deleted: int = 0
 
@@ -47,7 +47,13 @@ class Reading:
                 next_step="Nothing was published. Run again; if it repeats, report it with the table's log.",
             )
         inserted = written if self.inserted is None else self.inserted
-        return Counts(received=self.expected if self.expected is not None else written, delivered=written, inserted=inserted, updated=self.updated, deleted=self.deleted)
+        return Counts(
+            received=self.expected if self.expected is not None else written,
+            delivered=written,
+            inserted=inserted,
+            updated=self.updated,
+            deleted=self.deleted,
+        )
 
 
 @contextmanager
@@ -111,7 +117,9 @@ def schema_of(member: Member, source: Source, version: int) -> tuple[dict[str, A
         )
     with reading(member.id):
         check(source.rows(version).frame.collect_schema(), member.export.format)
-    schema = [{"name": column.name, "type": column.type, "nullable": column.nullable, "description": column.description} for column in columns]
+    schema = [
+        {"name": column.name, "type": column.type, "nullable": column.nullable, "description": column.description} for column in columns
+    ]
     if member.export.changes == "all":
         schema.append({"name": CHANGE_TYPE, "type": "string", "nullable": False, "description": "insert, update or delete"})
     return tuple(schema)

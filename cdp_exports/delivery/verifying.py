@@ -46,7 +46,10 @@ def verify(member: Member, *, export_time: ExportTime | None = None) -> Iterator
     if export_time is not None:
         deliveries = [delivery for delivery in deliveries if delivery.export_time == export_time]
         if not deliveries:
-            raise DeclarationError(f"{member.export_id}/{member.id} has no committed delivery at {export_time}.", next_step="`cdp-exports history` shows those there are.")
+            raise DeclarationError(
+                f"{member.export_id}/{member.id} has no committed delivery at {export_time}.",
+                next_step="`cdp-exports history` shows those there are.",
+            )
     for delivery in deliveries:
         yield inspect(member, delivery, against_source=True)
 

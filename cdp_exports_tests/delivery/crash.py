@@ -18,7 +18,19 @@ from cdp_exports.delivery import holding
 from cdp_exports.delivery.outcome import Outcome
 from cdp_exports_tests.delivery.world import World, hurry
 
-LEDGER_STEPS = {"note_time", "acquire", "pin", "start_attempt", "begin_file", "end_file", "publishing", "commit", "cover", "removed", "release"}
+LEDGER_STEPS = {
+    "note_time",
+    "acquire",
+    "pin",
+    "start_attempt",
+    "begin_file",
+    "end_file",
+    "publishing",
+    "commit",
+    "cover",
+    "removed",
+    "release",
+}
 DESTINATION_STEPS = {"create", "open", "delete", "put"}
 WRITER_STEPS = {"write", "close"}
 
@@ -31,7 +43,7 @@ class Steps:
         self._interrupt, self._before = interrupt, before
 
     def take(self, name: str) -> None:
-        first_create = name == "create" and "publishing" not in self.taken      # that is `_owner`
+        first_create = name == "create" and "publishing" not in self.taken  # that is `_owner`
         if self._before in (len(self.taken), name) and not (self._before == "create" and first_create):
             self._before = -1
             os.kill(os.getpid(), self._interrupt)
@@ -72,7 +84,7 @@ def run(folder: Path, export_time: str, steps: Steps) -> Outcome:
 
 if __name__ == "__main__":
     hurry()
-    holding.HEARTBEAT_SECONDS = 3600.0      # a heartbeat that is stopped in a transaction would keep SQLite locked
+    holding.HEARTBEAT_SECONDS = 3600.0  # a heartbeat that is stopped in a transaction would keep SQLite locked
     _, folder, export_time, interrupt, before = sys.argv
     steps = Steps(signal.SIGKILL if interrupt == "kill" else signal.SIGSTOP, int(before) if before.lstrip("-").isdigit() else before)
     outcome = run(Path(folder), export_time, steps)

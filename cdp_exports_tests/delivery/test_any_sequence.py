@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import deltalake
 import polars as pl
+from deltalake.schema import PrimitiveType
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -121,7 +122,7 @@ class AnySequence(RuleBasedStateMachine):
     @rule()
     def add_a_column(self) -> None:
         name = f"w{len(self.table.schema().fields)}"
-        self.table.alter.add_columns(deltalake.Field(name, deltalake.schema.PrimitiveType("long"), nullable=True))
+        self.table.alter.add_columns(deltalake.Field(name, PrimitiveType("long"), nullable=True))
 
     # -- the runs
     @rule(skip=st.integers(1, 3))
@@ -146,10 +147,12 @@ class AnySequence(RuleBasedStateMachine):
                 self.release()
 
     @contextmanager
-    def dying(self, life: int) -> Iterator[None]:
+    def dying(self, life: int) -> Generator[None]:
         context, left = self.world.context, [life]
         destination = Dying(self.world.destination, DESTINATION_STEPS, left)
-        self.world.__dict__["context"] = replace(context, ledger=Dying(context.ledger, LEDGER_STEPS, left), open_destination=lambda _: destination)  # type: ignore[arg-type, return-value]
+        self.world.__dict__["context"] = replace(
+            context, ledger=Dying(context.ledger, LEDGER_STEPS, left), open_destination=lambda _: destination
+        )  # type: ignore[arg-type, return-value]
         try:
             yield
         finally:
@@ -194,8 +197,10 @@ class AnySequence(RuleBasedStateMachine):
         columns = sorted(column["name"] for column in document["schema"] if column["name"] != "_change_type")
         old = self.rows_at(source.after_version, columns)
         new = self.rows_at(source.upto_version, columns)
-        expected = net_by_key(old, new, columns.index("id")) if self.keyed else Counter(
-            {("insert", row): n for row, n in (new - old).items()} | {("delete", row): n for row, n in (old - new).items()}
+        expected = (
+            net_by_key(old, new, columns.index("id"))
+            if self.keyed
+            else Counter({("insert", row): n for row, n in (new - old).items()} | {("delete", row): n for row, n in (old - new).items()})
         )
         assert delivered == expected
 
@@ -239,7 +244,12 @@ class BySnapshots(AnySequence):
     snapshots = True
 
 
-SETTINGS = settings(max_examples=10, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(
+    max_examples=10,
+    stateful_step_count=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+)
 TestByFeed = AnySequence.TestCase
 TestByFeed.settings = SETTINGS
 TestByFiles = WithoutFeed.TestCase

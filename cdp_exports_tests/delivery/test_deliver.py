@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cdp_exports.delivery.outcome import Outcome
 from cdp_exports.delivery.planning import plan
 from cdp_exports.delivery.verifying import verify
 from cdp_exports.entities.export_time import ExportTime
@@ -15,9 +16,11 @@ from cdp_exports.ledger.records import State
 from cdp_exports_tests.delivery.world import EXPORT, TIMES, World
 
 
-def counts(outcome: object) -> tuple[int, int, int]:
-    delivery = getattr(outcome, "delivery")
-    return delivery.counts.inserted, delivery.counts.updated, delivery.counts.deleted
+def counts(outcome: Outcome) -> tuple[int, int, int]:
+    assert outcome.delivery is not None
+    assert outcome.delivery.counts is not None
+    counts = outcome.delivery.counts
+    return counts.inserted, counts.updated, counts.deleted
 
 
 def test_first_in_full_then_the_net_changes(tmp_path: Path) -> None:
@@ -114,7 +117,7 @@ def test_a_retry_delivers_the_pinned_rows(tmp_path: Path, monkeypatch: pytest.Mo
     assert world.received() == world.rows()
 
 
-def fail_once(world: World, monkeypatch: pytest.MonkeyPatch) -> object:
+def fail_once(world: World, monkeypatch: pytest.MonkeyPatch) -> Outcome:
     """A run of the second export time whose destination refuses after the pin."""
     from cdp_exports.destinations.local import LocalDestination
     from cdp_exports.errors import DestinationRefused

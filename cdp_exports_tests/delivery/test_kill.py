@@ -77,7 +77,9 @@ def as_if_nothing_had_happened(world: World) -> None:
 def every_step(world: World, tmp_path: Path, copy: Callable[[World, Path], World]) -> int:
     steps = killed(copy(world, tmp_path / "alive"), -1)
     assert steps is not None
-    assert {"pin", "start_attempt", "begin_file", "open", "write", "close", "end_file", "publishing", "create", "commit", "release"} <= set(steps)
+    assert {"pin", "start_attempt", "begin_file", "open", "write", "close", "end_file", "publishing", "create", "commit", "release"} <= set(
+        steps
+    )
     for step in range(len(steps)):
         copied = copy(world, tmp_path / f"step{step}")
         assert killed(copied, step) is None, f"{steps[step]} was not reached"
@@ -93,7 +95,7 @@ def test_killed_at_every_step_on_local_disk(tmp_path: Path) -> None:
 
     def copy(original: World, _: Path) -> World:
         shutil.rmtree(original.folder)
-        shutil.copytree(tmp_path / "begun", original.folder)    # at the same place: another target would be another chain
+        shutil.copytree(tmp_path / "begun", original.folder)  # at the same place: another target would be another chain
         return World(original.folder)
 
     assert every_step(world, tmp_path, copy) > 20

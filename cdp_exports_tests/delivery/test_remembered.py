@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from cdp_exports.delivery.adopting import adopt
+from cdp_exports.delivery.outcome import Outcome
 from cdp_exports.delivery.replaying import replay
 from cdp_exports.delivery.verifying import verify
 from cdp_exports.entities.export_time import ExportTime
@@ -32,9 +34,8 @@ def reopened(world: World) -> World:
     return World(world.folder, world.connection)
 
 
-def code(outcome: object) -> str | None:
-    error = getattr(outcome, "error")
-    return None if error is None else str(error.code)
+def code(outcome: Outcome) -> str | None:
+    return None if outcome.error is None else outcome.error.code
 
 
 def test_the_ledger_is_lost(tmp_path: Path) -> None:
@@ -130,7 +131,7 @@ def test_the_table_is_dropped_and_created_again(tmp_path: Path) -> None:
     assert world.received() == world.rows()
 
 
-def rename(world: World, declaration: dict[str, object]) -> World:
+def rename(world: World, declaration: Mapping[str, object]) -> World:
     (world.folder / f"catalog/exports/{EXPORT}.yaml").unlink()
     world.declare("exports/renamed.yaml", declaration)
     return reopened(world)
@@ -175,7 +176,9 @@ def test_a_change_starts_a_new_chain_or_is_refused(tmp_path: Path, change: dict[
     assert outcome.delivery is not None and (outcome.delivery.pin.mode, outcome.delivery.sequence) == ("full", 1)
 
 
-@pytest.mark.parametrize("path", ["{export_time}", "{year}/{month}/{day}/{dataset_id}_{hour}{minute}", "{minute}.{hour}/{year}{month}{day}/{export_id}"])
+@pytest.mark.parametrize(
+    "path", ["{export_time}", "{year}/{month}/{day}/{dataset_id}_{hour}{minute}", "{minute}.{hour}/{year}{month}{day}/{export_id}"]
+)
 def test_other_paths_are_remembered_too(tmp_path: Path, path: str) -> None:
     world = World.create(tmp_path / "world", export={"path": path})
     world.write([{"id": 1, "v": "a"}])

@@ -98,7 +98,7 @@ def test_a_run_that_wakes_before_the_other_published(tmp_path: Path, rival_time:
     rival = Other(world, rival_time, "publishing")
     rival.wait_until_stopped()
     assert stalled.wake()["status"] == "skipped"
-    assert rival.wake()["status"] in ("committed", "skipped")      # its own lease ran out too while it was stopped
+    assert rival.wake()["status"] in ("committed", "skipped")  # its own lease ran out too while it was stopped
     world.deliver_after_lease(rival_time)
     nothing_lost_nothing_twice(world, TIMES[3])
 
