@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dagster import AssetExecutionContext, DagsterInstance, Definitions, ExecuteInProcessResult
+from dagster import AssetExecutionContext, DagsterExecutionInterruptedError, DagsterInstance, Definitions, ExecuteInProcessResult
 
 from cdp_exports.assets.dataset_exports import dataset_export_assets
 from cdp_exports.assets.datasets import dataset_assets
@@ -84,12 +84,13 @@ def run_in_process(
         tags={"cdp/export": export_id, "cdp/connection": export.connection},
         raise_on_error=False,
     )
+    cancelled = terminal.cancelled or _interrupted(result)
     return Run(
         run_id=result.run_id,
         export_time=export_time,
         outcomes=tuple(terminal.outcomes.values()),
-        error=terminal.error or _unexplained(result, terminal),
-        cancelled=terminal.cancelled,
+        error=terminal.error or (None if cancelled else _unexplained(result, terminal)),
+        cancelled=cancelled,
     )
 
 
@@ -107,6 +108,7 @@ class _Terminal(Watcher):
 
     def ended(self, outcome: Outcome) -> None:
         self.outcomes[outcome.member] = outcome
+        self.error = None       # an earlier try's
 
     def broke_off(self, error: CdpExportsError) -> None:
         self.error = error
@@ -137,9 +139,15 @@ def _alone(catalog: Catalog, export_id: str, export: DatasetExport) -> Catalog:
     )
 
 
+def _interrupted(result: ExecuteInProcessResult) -> bool:
+    """Whether an interrupt ended the run outside of the step, where nobody of us is at work."""
+    errors = [getattr(event.event_specific_data, "error", None) for event in result.all_events if event.is_failure]
+    return any(error is not None and error.cls_name == DagsterExecutionInterruptedError.__name__ for error in errors)
+
+
 def _unexplained(result: ExecuteInProcessResult, terminal: _Terminal) -> CdpExportsError | None:
     """What ended a run that neither delivered nor said why: something in Dagster or a fault of this package."""
-    if result.success or terminal.cancelled or any(outcome.status == "failed" for outcome in terminal.outcomes.values()):
+    if result.success or any(outcome.status == "failed" for outcome in terminal.outcomes.values()):
         return None
     causes = [event.message for event in result.all_events if event.is_failure and event.message]
     return TerminalError(causes[0] if causes else "The run failed.", next_step=f"Dagster has its log: run {result.run_id}.")
