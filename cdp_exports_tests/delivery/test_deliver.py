@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from cdp_exports.delivery.verifying import verify
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import DeclarationError
 from cdp_exports.increments.increment import Changes, Full, Nothing
+from cdp_exports.ledger.ledger import Ledger
 from cdp_exports.ledger.records import State
 from cdp_exports_tests.delivery.world import EXPORT, TIMES, World
 
@@ -182,3 +184,19 @@ def test_verify_finds_what_was_tampered_with(tmp_path: Path, format_type: str) -
     world.destination.delete([path])
     (missing,) = verify(world.member)
     assert "missing" in missing.differences[0]
+
+
+def test_with_a_ledger_in_postgres(tmp_path: Path, postgres_database: str) -> None:
+    world = World.create(tmp_path)
+    world.__dict__["ledger"] = Ledger.open(postgres_database)
+    world.write([{"id": n, "v": "a"} for n in range(10)])
+    assert counts(world.deliver(TIMES[0])) == (10, 0, 0)
+    world.write([{"id": 10, "v": "a"}])
+    with ThreadPoolExecutor() as pool:
+        ended = list(pool.map(lambda _: world.deliver(TIMES[1]), range(4)))
+    assert sum(outcome.sent for outcome in ended) == 1
+    assert {outcome.status for outcome in ended} <= {"committed", "skipped"}
+    assert not world.deliver(TIMES[1]).sent
+    assert world.received() == world.rows()
+    assert [verdict.differences for verdict in verify(world.member)] == [(), ()]
+    world.ledger.close()
