@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from cdp_exports.errors import Skip
+from cdp_exports.ledger import files
 from cdp_exports.ledger.ledger import Ledger
-from cdp_exports.ledger.records import Counts, State
+from cdp_exports.ledger.records import Counts, FileRecord, State
 from cdp_exports_tests.ledger.building import (
     COUNTS,
     ENVIRONMENT,
@@ -169,3 +172,22 @@ def test_an_attempt_ends_with_its_reason(ledger: Ledger) -> None:
     assert ended.ended_at is not None
     assert ended.ended_at >= ended.started_at
     assert (ended.status, ended.error_code, ended.error, ended.next_step) == ("failed", "occupied", "It is.", "Ask.")
+
+
+def test_a_reader_sees_one_state(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A delivery is read, then its files; a replay that replaces it in between is not seen by halves."""
+    held = lease(ledger)
+    before, _ = deliver(ledger, held, delivery(minute(2)), "a")
+    read_files = files.of
+
+    def replaced_in_between(*args: Any, **named: Any) -> dict[str, tuple[FileRecord, ...]]:
+        monkeypatch.setattr(files, "of", read_files)
+        replay = ledger.start_attempt(held, before.id, "run-2")
+        ledger.replace(before.id, replay.id, files=[file("b")], run_id="run-2")
+        return read_files(*args, **named)
+
+    monkeypatch.setattr(files, "of", replaced_in_between)
+    assert ledger.delivery(ENVIRONMENT, OF_EXPORT, OF_MEMBER, minute(2)) == before
+    after = ledger.delivery(ENVIRONMENT, OF_EXPORT, OF_MEMBER, minute(2))
+    assert after is not None
+    assert after.files == (file("b"),)

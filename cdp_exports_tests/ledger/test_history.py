@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
+
 from cdp_exports.entities.export_time import ExportTime
+from cdp_exports.ledger import files
 from cdp_exports.ledger.ledger import Ledger
 from cdp_exports.ledger.records import SkipRecord, State
-from cdp_exports_tests.ledger.building import ENVIRONMENT, EXPORT, deliver, delivery, lease, minute
+from cdp_exports_tests.ledger.building import ENVIRONMENT, EXPORT, OF_EXPORT, OF_MEMBER, deliver, delivery, lease, minute
 
 
 def skipped(export_time: ExportTime, *, export: str = EXPORT, second: int = 0) -> SkipRecord:
@@ -47,17 +50,12 @@ def test_one_export_or_all_of_one_environment(ledger: Ledger) -> None:
     assert len(ledger.history("elsewhere")) == 1
 
 
-def test_more_deliveries_than_one_statement_names(ledger: Ledger) -> None:
-    made = [
-        delivery(ExportTime.parse(f"2024{month:02}{day:02}{hour:02}00"), state=State.COMMITTED).model_copy(update={"files": ()})
-        for month in range(1, 4)
-        for day in range(1, 25)
-        for hour in range(0, 24, 3)
-    ]
-    assert ledger.adopt(made) == len(made) > 500
-    assert [found.export_time for found in ledger.history(ENVIRONMENT, limit=1000)] == sorted(
-        (each.export_time for each in made), reverse=True
-    )
+def test_more_deliveries_than_one_statement_names(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_BATCH", 3)
+    held = lease(ledger)
+    made = [deliver(ledger, held, delivery(minute(number)), f"{number}")[0] for number in range(8)]
+    assert ledger.history(ENVIRONMENT, limit=7) == made[:0:-1]
+    assert ledger.committed(ENVIRONMENT, OF_EXPORT, OF_MEMBER) == made
 
 
 def test_the_last_attempt_of_every_member(ledger: Ledger) -> None:

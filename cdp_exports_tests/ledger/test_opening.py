@@ -11,7 +11,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from cdp_exports.errors import DeclarationError, LedgerNewer, LedgerRefused, TransientError
 from cdp_exports.ledger import database, migration
@@ -86,6 +86,21 @@ def test_a_migration_that_breaks_off_leaves_the_ledger_as_it_was(ledger_url: str
     with pytest.raises(RuntimeError):
         Ledger.open(ledger_url)
     newer_package.undo()
+    Ledger.open(ledger_url).close()
+
+
+def test_who_opens_while_another_migrates_waits(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "LOCK_SECONDS", 0.1)
+    migrate = migration._migrate
+
+    def interrupted(connection: Connection, current: str | None) -> None:
+        monkeypatch.setattr(migration, "_migrate", migrate)
+        with pytest.raises(TransientError, match=r"locked|lock timeout"):
+            Ledger.open(ledger_url)
+        migrate(connection, current)
+
+    monkeypatch.setattr(migration, "_migrate", interrupted)
+    Ledger.open(ledger_url).close()
     Ledger.open(ledger_url).close()
 
 

@@ -87,19 +87,25 @@ def _deliver_all(url: str, number: int) -> int:
             held = ledger.acquire(ENVIRONMENT, EXPORT, run_id=str(number), export_time=minute(1), seconds=600)
             if held is None:
                 continue
-            last = ledger.last_committed(ENVIRONMENT, OF_EXPORT, OF_MEMBER)
-            assert ledger.open_deliveries(ENVIRONMENT, OF_EXPORT, OF_MEMBER) == []
-            sequence = last.sequence + 1 if last else 1
-            made = delivery(last.export_time.next() if last else minute(1)).model_copy(update={"sequence": sequence})
-            ledger.pin(held, made)
-            attempt = ledger.start_attempt(held, made.id, held.run_id)
-            ledger.publishing(held, attempt.id, COUNTS)
-            ledger.commit(made.id, attempt.id, counts=COUNTS, files=[], run_id=held.run_id)
-            ledger.release(held)
+            try:
+                last = ledger.last_committed(ENVIRONMENT, OF_EXPORT, OF_MEMBER)
+                assert ledger.open_deliveries(ENVIRONMENT, OF_EXPORT, OF_MEMBER) == []
+                sequence = last.sequence + 1 if last else 1
+                made = delivery(last.export_time.next() if last else minute(1)).model_copy(update={"sequence": sequence})
+                ledger.pin(held, made)
+                attempt = ledger.start_attempt(held, made.id, held.run_id)
+                ledger.publishing(held, attempt.id, COUNTS)
+                ledger.commit(made.id, attempt.id, counts=COUNTS, files=[], run_id=held.run_id)
+            finally:
+                ledger.release(held)
             committed += 1
         return committed
     finally:
         ledger.close()
+
+
+def url_of(ledger: Ledger) -> str:
+    return ledger._database.url.render_as_string(hide_password=False)
 
 
 def test_an_empty_ledger_opened_by_all_at_once(processes: Executor, ledger_url: str) -> None:
@@ -109,30 +115,30 @@ def test_an_empty_ledger_opened_by_all_at_once(processes: Executor, ledger_url: 
     ledger.close()
 
 
-def test_nobody_mints_what_another_minted(processes: Executor, ledger: Ledger, ledger_url: str) -> None:
-    minted = sorted(chain.from_iterable(all_at_once(processes, _mint, ledger_url)))
+def test_nobody_mints_what_another_minted(processes: Executor, ledger: Ledger) -> None:
+    minted = sorted(chain.from_iterable(all_at_once(processes, _mint, url_of(ledger))))
     assert len(set(minted)) == len(minted) == 3 * PROCESSES
     assert ledger.newest_time(ENVIRONMENT, EXPORT) == minted[-1]
 
 
-def test_nobody_holds_what_another_holds(processes: Executor, ledger: Ledger, ledger_url: str) -> None:
-    tokens = sorted(chain.from_iterable(all_at_once(processes, _acquire, ledger_url)))
+def test_nobody_holds_what_another_holds(processes: Executor, ledger: Ledger) -> None:
+    tokens = sorted(chain.from_iterable(all_at_once(processes, _acquire, url_of(ledger))))
     assert tokens == list(range(1, len(tokens) + 1))
 
 
-def test_one_commit_wins(processes: Executor, ledger: Ledger, ledger_url: str) -> None:
+def test_one_commit_wins(processes: Executor, ledger: Ledger) -> None:
     held, pinned = lease(ledger), delivery(minute(2))
     ledger.pin(held, pinned)
     for number in range(PROCESSES):
         ledger.start_attempt(held, pinned.id, str(number))
-    ends = Counter(all_at_once(processes, _commit, ledger_url))
+    ends = Counter(all_at_once(processes, _commit, url_of(ledger)))
     committed = ledger.last_committed(ENVIRONMENT, OF_EXPORT, OF_MEMBER)
     assert committed is not None
     assert ends == {committed.attempt_id: 1, "superseded": PROCESSES - 1}
 
 
-def test_deliveries_follow_each_other_whoever_makes_them(processes: Executor, ledger: Ledger, ledger_url: str) -> None:
-    assert sum(all_at_once(processes, _deliver_all, ledger_url)) == 5 * PROCESSES
+def test_deliveries_follow_each_other_whoever_makes_them(processes: Executor, ledger: Ledger) -> None:
+    assert sum(all_at_once(processes, _deliver_all, url_of(ledger))) == 5 * PROCESSES
     committed = ledger.committed(ENVIRONMENT, OF_EXPORT, OF_MEMBER)
     assert [made.sequence for made in committed] == list(range(1, 5 * PROCESSES + 1))
 
@@ -152,8 +158,10 @@ with ledger._database.write() as connection:
 """
 
 
-def test_killed_inside_a_transaction(ledger: Ledger, ledger_url: str) -> None:
-    with subprocess.Popen([sys.executable, "-c", KILLED, ledger_url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+def test_killed_inside_a_transaction(ledger: Ledger) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, url_of(ledger)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("pinned")
         assert ledger.history(ENVIRONMENT) == []
