@@ -22,7 +22,7 @@ def workshop(*, memory_limit: int, folder: Path | None, disk_limit: int | None) 
     """An empty database in memory that spills to a temporary folder (in `folder`); the limits are in bytes.
 
     Raises:
-        TerminalError: a limit was reached.
+        TerminalError: a limit was reached, or the folder's disk is full.
     """
     import duckdb
 
@@ -41,7 +41,7 @@ def workshop(*, memory_limit: int, folder: Path | None, disk_limit: int | None) 
             duck.execute(f"SET max_temp_directory_size = '{disk_limit}B'")      # DuckDB 2.0 does not heed it in `config`
         try:
             yield duck
-        except duckdb.OutOfMemoryException as exception:
+        except (duckdb.OutOfMemoryException, duckdb.IOException) as exception:      # its only files are those it spills
             raise TerminalError(
                 "The changes do not fit into the memory and the temporary disk space that this run may use.",
                 next_step="Raise the memory limit, or free room in the temporary folder.",

@@ -59,7 +59,7 @@ def net_changes(
 
     Raises:
         KeyNotUnique: a key is null or repeated.
-        TerminalError: the disk limit was reached.
+        TerminalError: the disk limit was reached, or the disk is full.
     """
     with workshop(memory_limit=memory_limit, folder=folder, disk_limit=disk_limit) as duck:
         comparison = _Comparison(duck, minus, plus, key, changes)

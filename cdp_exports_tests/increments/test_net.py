@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from cdp_exports.errors import KeyNotUnique, TerminalError
 from cdp_exports.increments.net import CHANGE_TYPE, net_changes
+from cdp_exports_tests.servers.faults import _Mounts
 
 MEMORY = 256 << 20
 NAN = float("nan")
@@ -146,6 +147,15 @@ def test_more_rows_than_fit_spill_to_the_folder_and_leave_nothing_behind(tmp_pat
         assert (result.inserted, result.updated, result.deleted) == (0, 4_000, 0)
         assert list(tmp_path.iterdir())
     assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_under_the_temporary_folder(tmp_path: Path, mounts: _Mounts) -> None:
+    rows = pl.select(id=pl.int_range(400_000)).with_columns(text=pl.format("some text of the row {}", pl.col("id").hash(1)))
+    other = rows.with_columns(text=pl.lit("x") + pl.col("text"))
+    small = mounts.full(tmp_path / "small", 4)
+    full = net_changes(rows.lazy(), other.lazy(), key=[], changes="all", subsets=True, memory_limit=24 << 20, folder=small)
+    with pytest.raises(TerminalError, match="do not fit"), full as result:
+        result.frame.collect()
 
 
 def test_the_temporary_folder_is_bounded(tmp_path: Path) -> None:
