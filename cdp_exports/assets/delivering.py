@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -77,30 +78,41 @@ def run_export(
     """
     failed: list[CdpExportsError] = []
     try:
-        export_time = _export_time(dagster)
-        context = _context(dagster, catalog, export_id, watcher)
-        members = [member for member in catalog.exports[export_id].members if _key(export_id, member) in dagster.selected_asset_keys]
-        for outcome in deliver(
-            context,
-            export_id,
-            export_time,
-            run_id=dagster.run.run_id,
-            members=members,
-            full=DeliveryConfig(**dagster.op_execution_context.op_config).full,
-            known_elsewhere=known_to_dagster(dagster.instance, catalog.environment.name, export_id, members),
-        ):
-            watcher.ended(outcome)
-            if outcome.error is not None and outcome.status == "failed":
-                failed.append(outcome.error)
-            yield from _tell(dagster, context, outcome)
-    except CdpExportsError as error:
-        watcher.broke_off(error.of(export=export_id))
-        failed.append(error)
+        try:
+            yield from _deliver(dagster, catalog, export_id, watcher, failed)
+        except CdpExportsError as error:
+            watcher.broke_off(error.of(export=export_id))
+            failed.append(error)
+        if not failed:
+            return
+        if not all(isinstance(error, TransientError) for error in failed) or dagster.retry_number >= MAX_RETRIES:
+            raise Failure("\n".join(map(str, failed)), metadata=events.error_metadata(failed[0]), allow_retries=False) from None
+        time.sleep(FIRST_WAIT_SECONDS * 2**dagster.retry_number)    # here, where an interrupt ends it; Dagster's own wait sits it out
+        raise RetryRequested(MAX_RETRIES) from None
     except (KeyboardInterrupt, DagsterExecutionInterruptedError):
         watcher.interrupted(dagster)
         raise
-    if failed:
-        raise _end(failed, retries=dagster.retry_number) from None
+
+
+def _deliver(
+    dagster: AssetExecutionContext, catalog: Catalog, export_id: str, watcher: Watcher, failed: list[CdpExportsError]
+) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
+    export_time = _export_time(dagster)
+    context = _context(dagster, catalog, export_id, watcher)
+    members = [member for member in catalog.exports[export_id].members if _key(export_id, member) in dagster.selected_asset_keys]
+    for outcome in deliver(
+        context,
+        export_id,
+        export_time,
+        run_id=dagster.run.run_id,
+        members=members,
+        full=DeliveryConfig(**dagster.op_execution_context.op_config).full,
+        known_elsewhere=known_to_dagster(dagster.instance, catalog.environment.name, export_id, members),
+    ):
+        watcher.ended(outcome)
+        if outcome.error is not None and outcome.status == "failed":
+            failed.append(outcome.error)
+        yield from _tell(dagster, context, outcome)
 
 
 def _export_time(dagster: AssetExecutionContext) -> ExportTime:
@@ -147,12 +159,6 @@ def _tell(dagster: AssetExecutionContext, context: Context, outcome: Outcome) ->
         dagster.log.warning(sentence)
     if AssetCheckKey(key, events.DELIVERED) in dagster.selected_asset_check_keys:
         yield events.check_result(key, outcome)
-
-
-def _end(failed: Sequence[CdpExportsError], *, retries: int) -> Failure | RetryRequested:
-    if all(isinstance(error, TransientError) for error in failed) and retries < MAX_RETRIES:
-        return RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=FIRST_WAIT_SECONDS * 2**retries)
-    return Failure(description="\n".join(map(str, failed)), metadata=events.error_metadata(failed[0]), allow_retries=False)
 
 
 def known_to_dagster(instance: DagsterInstance, environment: str, export_id: str, members: Sequence[str]) -> Mapping[str, ExportTime]:

@@ -84,7 +84,10 @@ def run_in_process(
         tags={"cdp/export": export_id, "cdp/connection": export.connection},
         raise_on_error=False,
     )
-    cancelled = terminal.cancelled or _interrupted(result)
+    cancelled = terminal.cancelled
+    if not cancelled and _interrupted(result):
+        cancelled = True
+        instance.report_run_canceled(result.dagster_run)
     return Run(
         run_id=result.run_id,
         export_time=export_time,

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from dagster import AssetKey, DagsterInstance, DagsterRunStatus
+from dagster import AssetKey, DagsterEventType, DagsterInstance, DagsterRunStatus, EventLogEntry
 
 from cdp_exports.assets.run import run_in_process
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.entities.export_time import ExportTime
-from cdp_exports.errors import DeclarationError, Occupied
+from cdp_exports.errors import DeclarationError, Occupied, TransientError
 from cdp_exports_tests.assets.declared import catalog_at
 from cdp_exports_tests.assets.scripted import Scripted
 
@@ -91,6 +92,34 @@ def test_an_interrupt_cancels_the_run(
     assert run is not None
     assert run.status == DagsterRunStatus.CANCELED
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("scripted")
+def test_an_interrupt_while_dagster_records_cancels_the_run(
+    catalog: Catalog, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = instance.event_log_storage.store_event
+
+    def interrupted_store(event: EventLogEntry) -> None:
+        store(event)
+        if event.dagster_event is not None and event.dagster_event.event_type == DagsterEventType.ASSET_MATERIALIZATION:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(instance.event_log_storage, "store_event", interrupted_store)
+    ended = run_in_process(catalog, instance, "both")
+    assert (ended.cancelled, ended.error) == (True, None)
+    assert [outcome.member for outcome in ended.outcomes] == ["orders"]
+    run = instance.get_run_by_id(ended.run_id)
+    assert run is not None
+    assert run.status == DagsterRunStatus.CANCELED
+
+
+def test_an_interrupt_ends_the_wait_before_a_retry(catalog: Catalog, instance: DagsterInstance, scripted: Scripted) -> None:
+    scripted.endings = {"events": [TransientError("The store is busy.", next_step="It is tried again.")]}
+    scripted.meanwhile = lambda: threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    ended = run_in_process(catalog, instance, "both", members=["events"])
+    assert ended.cancelled
+    assert len(scripted.calls) == 1
 
 
 def test_a_fault_of_our_own_is_one_sentence(
