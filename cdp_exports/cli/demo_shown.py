@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cdp_exports.cli.demo_tables import TABLES, Changed
+from cdp_exports.cli.documents import address
 from cdp_exports.cli.screen import number, size, table, text
 from cdp_exports.cli.session import Session
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
     from rich.tree import Tree
 
     from cdp_exports.delivery.member import Member
@@ -23,7 +25,7 @@ _SHOWN = 4  # deliveries of a member whose files are shown, counted from the new
 
 def changes(tables: Mapping[str, Changed]) -> Table:
     """What was written to each table."""
-    rows = table("table", "#version", "#inserted", "#updated", "#deleted", "change data feed")
+    rows = table("table", "#version", "#inserted", "#updated", "#deleted", "feed of changes")
     for name, changed in tables.items():
         rows.add_row(
             name,
@@ -31,7 +33,7 @@ def changes(tables: Mapping[str, Changed]) -> Table:
             number(changed.inserted),
             number(changed.updated),
             number(changed.deleted),
-            "on" if TABLES[name].change_feed else "off: the changed files are compared",
+            "on" if TABLES[name].change_feed else "off",
         )
     return rows
 
@@ -41,7 +43,7 @@ def landed(opened: Session, exports: Sequence[str]) -> Tree:
     from rich.tree import Tree
 
     members = [member for export in exports for member in _members(opened, export)]
-    tree = Tree(text(members[0].destination.place, "bold"))
+    tree = Tree(text(address(members[0].destination.place), "bold"))
     for member in members:
         folder = member.owner_folder()
         branch = tree.add(text(f"{folder}/", "bold"))
@@ -87,7 +89,7 @@ def _count(member: Member, delivery: Delivery) -> dict[str, int]:
     return counts
 
 
-def next_steps(catalog: Path) -> Table:
+def next_steps(catalog: Path) -> Text:
     """What to do now; commands work from the folder the demo was called in."""
     home = catalog.absolute().parent
     in_clone = (home / "justfile").is_file()
@@ -98,12 +100,15 @@ def next_steps(catalog: Path) -> Table:
         if in_clone
         else f"DAGSTER_HOME={folder.strip()} CDP_EXPORTS_CATALOG={folder.strip()}/catalog dagster dev -m cdp_exports.definitions"
     )
-    rows = table("next", "")
-    rows.add_row("see the exports and their runs in the Dagster UI", served)
-    rows.add_row("see what was delivered, when and why", f"cdp-exports history{option}")
-    rows.add_row("see what a run would deliver now", f"cdp-exports plan commerce_to_lake{option}")
-    rows.add_row("go on: change the tables again, deliver the next increments", f"cdp-exports demo{folder}")
-    return rows
+    said = text("\nNext\n", "bold")
+    for what, command in (
+        ("see the exports and their runs in the Dagster UI", served),
+        ("see what was delivered, when and why", f"cdp-exports history{option}"),
+        ("see what a run would deliver now", f"cdp-exports plan commerce_to_lake{option}"),
+        ("change the tables again and deliver the next increments", f"cdp-exports demo{folder}"),
+    ):
+        said.append(f"  {what}:\n    {command}\n", "not bold")
+    return said
 
 
 def _members(opened: Session, export: str) -> list[Member]:

@@ -5,9 +5,9 @@ Moments are ISO 8601 in UTC, export times `YYYYMMDDHHMM`, sizes in bytes. A key 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from cdp_exports.cli.ending import error_document
 
@@ -38,7 +38,7 @@ def delivery_document(delivery: Delivery) -> Document:
         "rows": rows_document(delivery.counts),
         "files": len(delivery.files),
         "bytes": delivery.bytes,
-        "folder": f"{delivery.pin.target}/{delivery.pin.folder}",
+        "folder": address(delivery.pin.target, delivery.pin.folder),
         "covered_by": _text(delivery.covered_by),
         "run_id": delivery.run_id,
         "pinned_at": moment(delivery.pinned_at),
@@ -124,24 +124,33 @@ def verdict_document(verdict: Verdict) -> Document:
     }
 
 
+def address(place: str, folder: str = "") -> str:
+    """A folder of a destination as a person types it: a path on this machine, a URL elsewhere.
+
+    >>> address("file:///var/out%20box", "orders"), address("s3://acme/cdp", "orders")
+    ('/var/out box/orders', 's3://acme/cdp/orders')
+    """
+    whole = f"{place}/{folder}" if folder else place
+    return unquote(whole.removeprefix("file://")) if whole.startswith("file://") else whole
+
+
 def moment(at: datetime | None) -> str | None:
     """ISO 8601, to the second."""
     return at.isoformat(timespec="seconds") if at else None
 
 
-def versions_said(versions: Sequence[Document]) -> str:
-    """The range of versions in words.
+def increment_said(delivery: Document) -> str:
+    """Which rows a delivery holds, in a few words.
 
-    >>> versions_said([{"after": 4, "upto": 5, "change_source": "delta-cdf"}])
-    '4 → 5 (delta-cdf)'
-    >>> versions_said([{"after": None, "upto": 0, "change_source": None}])
-    '0'
+    >>> increment_said({"mode": "incremental", "versions": [{"after": 4, "upto": 5}]})
+    'versions 4 → 5'
+    >>> increment_said({"mode": "full", "versions": [{"after": None, "upto": 5}]})
+    'full, version 5'
     """
-    return "; ".join(
-        (f"{version['upto']}" if version["after"] is None else f"{version['after']} → {version['upto']}")
-        + (f" ({version['change_source']})" if version["change_source"] else "")
-        for version in versions
-    )
+    if delivery["mode"] == "full":
+        return f"full, version {', '.join(str(version['upto']) for version in delivery['versions'])}"
+    ranges = [f"{version['after']} → {version['upto']}" for version in delivery["versions"]]
+    return f"versions {', '.join(ranges)}"
 
 
 def _text(value: object | None) -> str | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cdp_exports.cli.documents import Document, attempt_document, delivery_document, skip_document, versions_said
+from cdp_exports.cli.documents import Document, attempt_document, delivery_document, increment_said, skip_document
 from cdp_exports.cli.options import catalog_option, json_option
-from cdp_exports.cli.screen import note, number, short, show, size, state, table, text
+from cdp_exports.cli.screen import note, number, short, show, state, table, text
 from cdp_exports.cli.session import Session, session
 
 if TYPE_CHECKING:
@@ -74,40 +75,33 @@ def drawn(document: Document) -> list[Any]:
     """A line for each entry, then the reasons of what was not delivered."""
     if not document["entries"]:
         return [text("Nothing was delivered yet.")]
-    rows = table("export time", "export", "member", "state", "increment", "versions", "#rows", "#files", "#size", "#attempts", "when (UTC)")
+    rows = table("export time", "export and member", "state", "what", "#rows", "when (UTC)")
     notes: list[Any] = []
     for entry in document["entries"]:
-        whose = (entry["export_time"], entry["export"], entry["member"])
+        whose = (entry["export_time"], f"{entry['export']} {entry['member']}")
         counts: Document = entry.get("rows") or {}
         if entry["type"] == "skip":
-            rows.add_row(*whose, state(entry["state"]), entry["reason"], *[""] * 5, short(entry["at"]))
+            rows.add_row(*whose, state(entry["state"]), entry["reason"], "", short(entry["at"]))
         else:
-            rows.add_row(
-                *whose,
-                _state(entry),
-                entry["mode"],
-                versions_said(entry["versions"]),
-                number(counts.get("total")),
-                number(entry["files"]),
-                size(entry["bytes"]),
-                number(len(entry["attempts"])),
-                short(entry["committed_at"] or entry["pinned_at"]),
-            )
+            at = short(entry["committed_at"] or entry["pinned_at"])
+            rows.add_row(*whose, _state(entry), increment_said(entry), number(counts.get("total")), at)
         notes += _notes(entry)
     return [rows, *notes]
 
 
-def _notes(entry: Document) -> list[Any]:
+def _notes(entry: Document) -> Iterator[Any]:
     label = f"{entry['export']}/{entry['member']} at {entry['export_time']}"
     if entry["type"] == "skip":
-        return [note(label, entry["message"], entry["next_step"], "yellow" if entry["state"] == "skipped" else "red")]
+        yield note(label, entry["message"], entry["next_step"], "yellow" if entry["state"] == "skipped" else "red")
+        return
     if entry["covered_by"]:
-        return [note(label, f"its rows went with {entry['covered_by']}.")]
+        yield note(label, f"its rows went with {entry['covered_by']}.")
+    if len(entry["attempts"]) > 1:
+        yield note(label, f"{len(entry['attempts'])} attempts: {', '.join(attempt['status'] for attempt in entry['attempts'])}.")
     if _in_doubt(entry):
         command = f"cdp-exports resolve {entry['export']} --at {entry['export_time']} --member {entry['member']} --delivered|--resend"
         said = "publishing was begun and its end is not recorded. The next run looks at the destination."
-        return [note(label, said, f"If nothing is there, you decide: {command}", "magenta")]
-    return []
+        yield note(label, said, f"If nothing is there, you decide: {command}", "magenta")
 
 
 def _state(entry: Document) -> Any:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cdp_exports.cli.documents import Document, versions_document, versions_said
+from cdp_exports.cli.documents import Document, versions_document
 from cdp_exports.cli.ending import DONE, error_document, status_of, worst
 from cdp_exports.cli.options import catalog_option, export_argument, json_option
 from cdp_exports.cli.screen import note, number, show, size, table, text
@@ -114,16 +114,7 @@ def _retention(member: Member) -> list[str]:
 
 
 def _drawn(document: Document) -> list[Any]:
-    rows = table(
-        "member",
-        "increment",
-        "why",
-        "versions",
-        "#rows about",
-        "#to read",
-        "where",
-        title=f"{document['export']} at {document['export_time']}",
-    )
+    rows = table("member", "increment", "why", "#rows", "#to read", title=f"{document['export']} at {document['export_time']}")
     notes: list[Any] = []
     for member in document["members"]:
         if error := member["error"]:
@@ -132,14 +123,14 @@ def _drawn(document: Document) -> list[Any]:
         else:
             why = member["reason"] or f"since {member['previous_export_time']}"
             count = "unknown" if member["rows_estimate"] is None else number(member["rows_estimate"])
-            rows.add_row(
-                member["member"],
-                member["increment"],
-                text(why),
-                versions_said(member["versions"]),
-                count,
-                size(member["bytes_estimate"]),
-                member["folder"],
-            )
+            rows.add_row(member["member"], _increment(member), text(why), count, size(member["bytes_estimate"]))
+            notes.append(note(member["member"], f"to {member['folder']}"))
         notes += [note(member["member"], warning, style="yellow") for warning in member["warnings"]]
     return [rows, *notes, text("Nothing was sent.", "dim")]
+
+
+def _increment(member: Document) -> str:
+    (version,) = member["versions"]
+    if member["increment"] == "changes":
+        return f"versions {version['after']} → {version['upto']} ({version['change_source']})"
+    return f"{member['increment']}, version {version['upto']}"

@@ -9,12 +9,13 @@ import click
 from cdp_exports.cli.demo import demo
 from cdp_exports.cli.ending import INTERRUPTED, explain, explain_fault
 from cdp_exports.cli.history import history
-from cdp_exports.cli.listing import list_exports, show
+from cdp_exports.cli.listing import list_exports
 from cdp_exports.cli.options import asked, catalog_option
 from cdp_exports.cli.plan import plan_export
 from cdp_exports.cli.repair import adopt_deliveries, replay_delivery, resolve_delivery
 from cdp_exports.cli.run import run
 from cdp_exports.cli.schema import schema
+from cdp_exports.cli.showing import show_export
 from cdp_exports.cli.verify import verify_export
 from cdp_exports.errors import CdpExportsError
 
@@ -57,7 +58,7 @@ def program() -> None:
 for command in (
     demo,
     list_exports,
-    show,
+    show_export,
     plan_export,
     run,
     history,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cdp_exports.cli.documents import Document, delivery_document, versions_said
+from cdp_exports.cli.documents import Document, delivery_document, increment_said
 from cdp_exports.cli.options import at_option, catalog_option, export_argument, json_option, member_option
-from cdp_exports.cli.screen import number, progress, show, size, state, table, text
+from cdp_exports.cli.screen import files_said, note, number, progress, show, state, table, text
 from cdp_exports.cli.session import session
 
 if TYPE_CHECKING:
@@ -122,20 +122,13 @@ def _in_state(members: list[Member], export_time: ExportTime, wanted: State) -> 
 
 def _report(export: str, export_time: ExportTime, deliveries: Sequence[Delivery]) -> None:
     documents: list[Document] = [delivery_document(delivery) for delivery in deliveries]
-    rows = table("member", "state", "export time", "increment", "versions", "#rows", "#files", "#size", "where", title=export)
+    rows = table("member", "state", "increment", "#rows", title=f"{export} at {export_time}")
+    notes: list[Any] = []
     for document in documents:
         counts: Document = document["rows"] or {}
-        rows.add_row(
-            document["member"],
-            state(document["state"]),
-            document["export_time"],
-            document["mode"],
-            versions_said(document["versions"]),
-            number(counts.get("total")),
-            number(document["files"]),
-            size(document["bytes"]),
-            document["folder"],
-        )
-    still_open = any(document["state"] == "pinned" for document in documents)
-    notes = [text(f"To send it: cdp-exports run {export} --at {export_time}")] if still_open else []
+        rows.add_row(document["member"], state(document["state"]), increment_said(document), number(counts.get("total")))
+        if document["state"] == "committed":
+            notes.append(note(document["member"], f"{files_said(document)} in {document['folder']}"))
+    if any(document["state"] == "pinned" for document in documents):
+        notes.append(text(f"To send it: cdp-exports run {export} --at {export_time}"))
     show({"export": export, "export_time": str(export_time), "deliveries": documents}, rows, *notes)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cdp_exports.cli.documents import Document, outcome_document, versions_said
+from cdp_exports.cli.documents import Document, increment_said, outcome_document
 from cdp_exports.cli.ending import DONE, FAILED, INTERRUPTED, error_document, status_of, worst
 from cdp_exports.cli.options import at_option, catalog_option, export_argument, json_option, member_option
-from cdp_exports.cli.screen import note, number, progress, show, size, state, table
+from cdp_exports.cli.screen import files_said, note, number, progress, show, state, table
 from cdp_exports.cli.session import Session, session
 
 if TYPE_CHECKING:
@@ -78,44 +79,35 @@ def run_document(export: str, ended: Run) -> Document:
 
 
 def drawn(document: Document) -> list[Any]:
-    """A line for each member, then what is to be said of those that were not delivered."""
+    """A line for each member, where it went, then what is to be said of those that were not delivered."""
     rows = table(
-        "member",
-        "status",
-        "export time",
-        "increment",
-        "versions",
-        "#inserted",
-        "#updated",
-        "#deleted",
-        "#files",
-        "#size",
-        "where",
-        title=document["export"],
+        "member", "status", "increment", "#inserted", "#updated", "#deleted", title=f"{document['export']} at {document['export_time']}"
     )
     notes: list[Any] = []
     for member in document["members"]:
-        delivery: Document = member["delivery"] or {}
-        counts: Document = delivery.get("rows") or {}
-        rows.add_row(
-            member["member"],
-            state(member["status"]),
-            delivery.get("export_time") or document["export_time"],
-            delivery.get("mode"),
-            versions_said(delivery.get("versions", [])),
-            *(number(counts.get(kind)) for kind in ("inserted", "updated", "deleted")),
-            number(delivery.get("files")),
-            size(delivery.get("bytes")),
-            member["folder"],
-        )
-        if member["delivery"] and not member["sent"]:
-            notes.append(note(member["member"], "this export time was delivered before; nothing was sent now."))
-        notes += [note(member["member"], warning, style="yellow") for warning in member["warnings"]]
-        if error := member["error"]:
-            style = "yellow" if member["status"] == "skipped" else "red"
-            notes.append(note(member["member"], f"{error['message']} [{error['reason'] or error['code']}]", error["next_step"], style))
+        rows.add_row(member["member"], state(member["status"]), *_delivered(member["delivery"]))
+        notes += _notes(member)
     if error := document["error"]:
         notes.append(note(document["export"], error["message"], error["next_step"], "red"))
     if document["cancelled"]:
         notes.append(note("", "Interrupted. What was not published is not delivered; the next run takes it up again.", style="yellow"))
     return [*([rows] if document["members"] else []), *notes]
+
+
+def _delivered(delivery: Document | None) -> list[str]:
+    if delivery is None:
+        return []
+    return [increment_said(delivery), *(number(delivery["rows"][kind]) for kind in ("inserted", "updated", "deleted"))]
+
+
+def _notes(member: Document) -> Iterator[Any]:
+    name, delivery, error = member["member"], member["delivery"], member["error"]
+    if delivery is not None:
+        yield note(name, f"{files_said(delivery)} in {member['folder']}")
+    if delivery is not None and not member["sent"]:
+        yield note(name, "this export time was delivered before; nothing was sent now.")
+    for warning in member["warnings"]:
+        yield note(name, warning, style="yellow")
+    if error is not None:
+        style = "yellow" if member["status"] == "skipped" else "red"
+        yield note(name, f"{error['message']} [{error['reason'] or error['code']}]", error["next_step"], style)

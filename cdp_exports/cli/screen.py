@@ -36,11 +36,29 @@ def show(document: dict[str, Any], *drawn: Any) -> None:
 def draw(*parts: Any) -> None:
     """Print tables and sentences on stdout; sentences are left to the terminal to wrap, so that commands in them can be copied."""
     from rich.console import Console
+    from rich.table import Table
     from rich.text import Text
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE)
     for part in parts:
+        if isinstance(part, Table):
+            _keep_words(part, console.width)
         console.print(part, soft_wrap=isinstance(part, Text))
+
+
+def _keep_words(table: Table, width: int) -> None:
+    """In a narrow terminal, take room from the columns that can break between words, as long as none must break within one."""
+    lines = [[str(cell) for cell in [column.header, *column.cells]] for column in table.columns]
+    shortest = [max(len(word) for line in column for word in line.split() or [""]) for column in lines]
+    widths = [max(map(len, column)) for column in lines]
+    room = width - 3 * (len(widths) - 1)
+    if sum(shortest) > room:
+        return
+    while sum(widths) > room:
+        widest = max(range(len(widths)), key=lambda index: widths[index] - shortest[index])
+        widths[widest] -= 1
+    for column, chosen in zip(table.columns, widths, strict=True):
+        column.width = chosen
 
 
 def table(*columns: str, title: str | None = None) -> Table:
@@ -48,7 +66,7 @@ def table(*columns: str, title: str | None = None) -> Table:
     from rich import box
     from rich.table import Table
 
-    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
     for column in columns:
         number = column.startswith("#")
         made.add_column(column.removeprefix("#"), justify="right" if number else "left", overflow="fold", no_wrap=number)
@@ -62,9 +80,9 @@ def text(value: object, style: str = "") -> Text:
     return Text("" if value is None else str(value), style=style)
 
 
-def state(word: str) -> Text:
+def state(word: str, more: str = "") -> Text:
     """A delivery's state or outcome, in its colour."""
-    return text(word, _STYLES.get(word, ""))
+    return text(word, _STYLES.get(word, "")).append(more, "not bold")
 
 
 def note(label: str, message: str, next_step: str = "", style: str = "") -> Text:
@@ -107,6 +125,19 @@ def short(moment: str | None) -> str:
     '2026-12-01 02:00'
     """
     return (moment or "")[:16].replace("T", " ")
+
+
+def files_said(delivery: dict[str, Any]) -> str:
+    """How much was written.
+
+    >>> files_said({"files": 1, "bytes": 2048})
+    '1 file, 2.0 KiB,'
+    >>> files_said({"files": 0, "bytes": 0})
+    'no rows, so no files: only the manifest'
+    """
+    if not delivery["files"]:
+        return "no rows, so no files: only the manifest"
+    return f"{number(delivery['files'])} file{'s' if delivery['files'] > 1 else ''}, {size(delivery['bytes'])},"
 
 
 @contextmanager

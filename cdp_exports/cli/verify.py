@@ -59,7 +59,7 @@ def drawn(document: Document) -> list[Any]:
     """A line for each delivery, then what differs."""
     if not document["deliveries"]:
         return [text(f"{document['export']} has delivered nothing yet.")]
-    rows = table("member", "export time", "verdict", "#files", "#size", "where", title=document["export"])
+    rows = table("member", "export time", "verdict", "#files", "#size", title=document["export"])
     notes: list[Any] = []
     for verdict in document["deliveries"]:
         intact = verdict["intact"]
@@ -69,7 +69,6 @@ def drawn(document: Document) -> list[Any]:
             text("intact" if intact else "differs", "green" if intact else "red"),
             number(verdict["files"]),
             size(verdict["bytes"]),
-            verdict["folder"],
         )
         label = f"{verdict['member']} at {verdict['export_time']}"
         notes += [note(label, difference, style="red") for difference in verdict["differences"]]

@@ -129,7 +129,7 @@ def test_ctrl_c(project: Project) -> None:
         time.sleep(0.5)  # into the wait; an interrupt before it ends the same
         os.kill(run.pid, signal.SIGINT)
         said, errors = run.communicate()
-    assert run.returncode == 130
+    assert run.returncode == 130, said + errors
     assert "Interrupted." in said + errors
     assert "Traceback" not in said + errors
     ledger.close()
