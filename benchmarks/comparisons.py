@@ -1,0 +1,227 @@
+"""The comparisons, in the order they are run: what an earlier one delivered, a later one builds on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import world
+from benchmarks.content import assert_same
+from benchmarks.measuring import Measured, by_turns, run, timed
+from benchmarks.results import Result
+from benchmarks.tables import change, generate
+
+BASE, NEXT = "202601010000", "202601010001"
+"""Export times, long past."""
+
+_GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Rows of the tables, exports of the catalogs, and how often each measurement is repeated."""
+
+    rows: int
+    text_rows: int
+    times: int
+    exports: tuple[int, int]
+    repeats: int
+
+
+FULL_SIZE = Sizes(rows=5_000_000, text_rows=1_000_000, times=10, exports=(10, 1000), repeats=5)
+QUICK = Sizes(rows=200_000, text_rows=100_000, times=10, exports=(10, 100), repeats=1)
+
+
+@dataclass
+class Run:
+    """One run in a folder."""
+
+    folder: Path
+    sizes: Sizes
+
+    def all(self) -> dict[str, Callable[[], Iterator[Result]]]:
+        return {"parquet": self.parquet, "s3": self.s3, "text": self.text, "growth": self.growth, "loading": self.loading}
+
+    def parquet(self) -> Iterator[Result]:
+        """A full delivery against a bare sink."""
+        table = self._table(self.sizes.rows)
+        bare = self._file("bare.parquet")
+
+        def here(repeat: int) -> Measured:
+            return self._full(table, f"full-{repeat}", format={"type": "parquet"})
+
+        ours, floor = by_turns(self.sizes.repeats, here, lambda _: run("polars_sink", table=str(table), version=1, to=bare))
+        rows = assert_same("full Parquet delivery", world.delivered(self.folder / "full-0", BASE), [bare])
+        yield _seconds(f"full delivery of {rows:,} rows to Parquet", ours, "Polars sink", floor, target=1.25)
+
+    def s3(self) -> Iterator[Result]:
+        """The same to an S3 server on this machine."""
+        from cdp_exports_tests.servers.seaweedfs import ADMIN, EXPORTS, REGION, SeaweedServer
+
+        table = self._table(self.sizes.rows)
+        server = SeaweedServer()
+        server.start()
+        try:
+            os.environ["BENCH_KEY"], os.environ["BENCH_SECRET"] = ADMIN.access_key_id, ADMIN.secret_access_key
+            connection = {
+                "type": "s3",
+                "bucket": EXPORTS,
+                "endpoint_url": server.url,
+                "access_key_id": {"env": "BENCH_KEY"},
+                "secret_access_key": {"env": "BENCH_SECRET"},
+            }
+            options = {
+                "aws_endpoint_url": server.url,
+                "aws_region": REGION,
+                "aws_access_key_id": ADMIN.access_key_id,
+                "aws_secret_access_key": ADMIN.secret_access_key,
+            }
+
+            def here(repeat: int) -> Measured:
+                return self._full(table, "s3", connection={**connection, "folder": f"run{repeat}"}, format={"type": "parquet"})
+
+            def there(_: int) -> Measured:
+                return run("polars_sink", table=str(table), version=1, to=f"s3://{EXPORTS}/bare.parquet", options=options)
+
+            ours, floor = by_turns(min(self.sizes.repeats, 3), here, there)
+            client = server_client(server.url)
+            names = [entry["Key"] for entry in client.list_objects_v2(Bucket=EXPORTS)["Contents"]]
+            both = [next(name for name in names if name.startswith("run0/") and name.endswith(".parquet")), "bare.parquet"]
+            files = [self._file(f"s3-{index}.parquet") for index in range(2)]
+            for name, file in zip(both, files, strict=True):
+                client.download_file(EXPORTS, name, file)
+        finally:
+            server.stop()
+        rows = assert_same("full Parquet delivery to S3", files[:1], files[1:])
+        yield _seconds(f"full delivery of {rows:,} rows to Parquet on S3", ours, "Polars sink", floor)
+
+    def text(self) -> Iterator[Result]:
+        """Compressed text: time and size."""
+        table = self._table(self.sizes.text_rows)
+        for kind, word, name in (("json", "NDJSON", "bare.ndjson.gz"), ("csv", "CSV", "bare.csv.gz")):
+            bare = self._file(name)
+
+            def here(repeat: int, kind: str = kind) -> Measured:
+                return self._full(table, f"text-{kind}", format={"type": kind})
+
+            def there(repeat: int, bare: str = bare) -> Measured:
+                return run("polars_sink", table=str(table), version=1, to=bare)
+
+            ours, floor = by_turns(min(self.sizes.repeats, 3), here, there)
+            files = world.delivered(self.folder / f"text-{kind}", BASE)
+            rows = assert_same(f"full {word} delivery", files, [bare])
+            work = f"full delivery of {rows:,} rows to gzip {word}"
+            speed = floor.seconds / ours.seconds
+            yield Result(
+                work, f"{ours.seconds:.2f} s", "Polars gzip sink", f"{floor.seconds:.2f} s", speed, 3.5, at_least=True, unit="x faster"
+            )
+            size, bare_size = sum(file.stat().st_size for file in files), Path(bare).stat().st_size
+            yield Result(
+                f"its size ({word})", f"{size / 1e6:,.1f} MB", "Polars gzip sink", f"{bare_size / 1e6:,.1f} MB", size / bare_size, 1.25
+            )
+
+    def growth(self) -> Iterator[Result]:
+        """Increments and memory, on a table and on one many times as large."""
+        small, large = self.sizes.rows, self.sizes.rows * self.sizes.times
+        tables = [self._table(small), self._table(large)]
+        names = [f"base-{rows}" for rows in (small, large)]
+        fulls = [self._full(table, name, format={"type": "parquet"}, changes="all") for table, name in zip(tables, names, strict=True)]
+        for table, name in zip(tables, names, strict=True):
+            world.keep(self.folder / name)
+            files = [path for path in table.iterdir() if path.suffix == ".parquet"]
+            assert_same("full Parquet delivery", files, world.delivered(self.folder / name, BASE), change_types=False)
+        changed = [change(table, small // 100) for table in tables]
+        outputs = [self._file("join.parquet"), self._file("except.parquet")]
+
+        def increment(which: int) -> Callable[[int], Measured]:
+            def here(repeat: int) -> Measured:
+                return run("deliver", world=str(world.back(self.folder / names[which], NEXT)), export_time=NEXT)
+
+            return here
+
+        def compared(task: str, to: str) -> Callable[[int], Measured]:
+            return lambda _: run(task, table=str(tables[0]), after=1, upto=4, to=to)
+
+        ours, grown = by_turns(self.sizes.repeats, increment(0), increment(1))
+        joined, excepted = by_turns(min(self.sizes.repeats, 3), compared("duckdb_join", outputs[0]), compared("duckdb_except", outputs[1]))
+        found = [world.delivered(self.folder / name, NEXT) for name in names]
+        rows = assert_same("increment", found[0], outputs[:1], outputs[1:])
+        assert rows == changed[0]
+        assert assert_same("increment of the large table", found[1]) == changed[1]
+        floor, way = min((joined, "full join"), (excepted, "EXCEPT ALL"), key=lambda pair: pair[0].seconds)
+        work = f"increment of {rows:,} changed rows of {small:,}, by the change feed"
+        speed = floor.seconds / ours.seconds
+        yield Result(work, f"{ours.seconds:.2f} s", f"DuckDB {way}", f"{floor.seconds:.2f} s", speed, 30, at_least=True, unit="x faster")
+        yield _seconds(f"increment of {changed[1]:,} changed rows of {large:,}", grown, f"of {small:,}", ours, target=1.3)
+        yield _memory(f"memory of a full delivery of {large:,} rows", fulls[1], f"of {small:,}", fulls[0])
+        yield _memory(f"memory of the increment of {large:,} rows", grown, f"of {small:,}", ours)
+        peak = max(one.peak for one in (*fulls, ours, grown))
+        yield Result("largest memory of all", f"{peak / 2**20:,.0f} MiB", "1 GiB", "1,024 MiB", peak / _GIB, 1)
+
+    def loading(self) -> Iterator[Result]:
+        """The whole process that loads a code location."""
+        few, many = self.sizes.exports
+        home = self.folder / "home"
+        home.mkdir(exist_ok=True)
+        (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+
+        def loaded(exports: int) -> Callable[[int], Measured]:
+            catalog = _catalog(self.folder / f"catalog-{exports}", exports)
+            environ = {**os.environ, "CDP_EXPORTS_CATALOG": str(catalog), "DAGSTER_HOME": str(home)}
+            command = [str(Path(sys.executable).with_name("dagster")), "definitions", "validate", "-m", "cdp_exports.definitions"]
+            return lambda _: timed(command, environ)
+
+        small, large = by_turns(self.sizes.repeats, loaded(few), loaded(many))
+        yield _seconds(f"code location with {many:,} exports loads", large, f"with {few}", small, target=2)
+
+    def _table(self, rows: int) -> Path:
+        table = self.folder / "tables" / str(rows)
+        return table if table.exists() else generate(self.folder, rows)
+
+    def _full(self, table: Path, name: str, **declared: Any) -> Measured:
+        place = world.declare(self.folder / name, table, **declared)
+        return run("deliver", world=str(place), export_time=BASE)
+
+    def _file(self, name: str) -> str:
+        return str(self.folder / name)
+
+
+def server_client(url: str) -> Any:
+    from cdp_exports_tests.servers.seaweedfs import s3_client
+
+    return s3_client(url)
+
+
+def emptied(folder: Path) -> Path:
+    """Without anything an earlier run left but the generated files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for entry in folder.iterdir():
+        if entry.name != "raw":
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    return folder
+
+
+def _catalog(folder: Path, exports: int) -> Path:
+    for name in ("connections", "datasets", "exports"):
+        (folder / "catalog" / name).mkdir(parents=True, exist_ok=True)
+    (folder / "catalog" / "environment.yaml").write_text("name: bench\n")
+    (folder / "catalog" / "connections" / "lake.yaml").write_text("type: local\nfolder: out\n")
+    for number in range(exports):
+        dataset = f"role: event\nsource: {{format: delta, uri: data/d{number}}}\nkey: [id]\n"
+        export = f"kind: dataset\nconnection: lake\ndatasets: [d{number}]\nschedule: {{every: 3h}}\nformat: {{type: parquet}}\n"
+        (folder / "catalog" / "datasets" / f"d{number}.yaml").write_text(dataset)
+        (folder / "catalog" / "exports" / f"e{number}.yaml").write_text(export)
+    return folder / "catalog"
+
+
+def _seconds(work: str, here: Measured, compared_with: str, there: Measured, target: float | None = None) -> Result:
+    return Result(work, f"{here.seconds:.2f} s", compared_with, f"{there.seconds:.2f} s", here.seconds / there.seconds, target)
+
+
+def _memory(work: str, here: Measured, compared_with: str, there: Measured) -> Result:
+    return Result(work, f"{here.peak / 2**20:,.0f} MiB", compared_with, f"{there.peak / 2**20:,.0f} MiB", here.peak / there.peak, 1.3)

@@ -1,0 +1,102 @@
+"""Results: a table for the terminal, and the same in README.md with the machine and the date."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+README = Path(__file__).with_name("README.md")
+_COLUMNS = ("work", "here", "compared with", "there", "ratio", "must be", "")
+
+
+@dataclass(frozen=True)
+class Result:
+    """One comparison. `target` is the bound of `ratio`: at most (or, `at_least`, at least); None: for information."""
+
+    work: str
+    here: str
+    compared_with: str
+    there: str
+    ratio: float
+    target: float | None = None
+    at_least: bool = False
+    unit: str = "x"
+
+    @property
+    def met(self) -> bool:
+        if self.target is None:
+            return True
+        return self.ratio >= self.target if self.at_least else self.ratio <= self.target
+
+    def cells(self) -> tuple[str, ...]:
+        bound = "" if self.target is None else f"{'at least' if self.at_least else 'at most'} {self.target:g}{self.unit}"
+        verdict = "" if self.target is None else "met" if self.met else "MISSED"
+        return self.work, self.here, self.compared_with, self.there, f"{self.ratio:.2f}{self.unit}", bound, verdict
+
+
+def show(results: Sequence[Result], console: Console) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in _COLUMNS:
+        table.add_column(column, justify="right" if column in ("here", "there", "ratio") else "left")
+    for result in results:
+        style = "red" if not result.met else "" if result.target else "dim"
+        table.add_row(*(escape(cell) for cell in result.cells()), style=style)
+    console.print(table)
+
+
+def write(results: Sequence[Result], command: str, seconds: float) -> None:
+    """Write README.md anew."""
+    lines = ["| " + " | ".join(_COLUMNS) + " |", "|" + "---|" * len(_COLUMNS)]
+    lines += ["| " + " | ".join(result.cells()) + " |" for result in results]
+    versions = ", ".join(f"{name} {version(name)}" for name in ("polars", "duckdb", "deltalake", "dagster"))
+    README.write_text(
+        _TEXT.format(
+            table="\n".join(lines),
+            command=command,
+            date=datetime.now(UTC).date(),
+            machine=f"{os.cpu_count()} cores, {_memory_gib():.0f} GiB of memory",
+            minutes=f"{seconds / 60:.0f}",
+            versions=versions,
+        )
+    )
+
+
+def _memory_gib() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+
+
+_TEXT = """# Benchmarks
+
+```
+just bench              # all, about ten minutes; needs 15 GB of disk
+just bench --quick      # the same on small tables in a minute: shows that it works, its ratios say little
+just bench --write      # writes this file
+```
+
+{table}
+
+`{command}`, {date}, {minutes} minutes, on {machine}; {versions}.
+
+## What is measured
+
+Tables are TPC-H line items (16 columns: numbers, decimals, dates, texts) from `tpchgen-cli`, as Delta tables of Zstandard Parquet files.
+Every measurement is a process of its own. Both sides import their libraries and open the table before the clock starts, take turns on the
+same machine in the same run, and the medians are compared. What each wrote is read back by DuckDB with the table's types, and
+the run ends with an error unless row counts and contents (a hash that does not depend on the order) are equal.
+
+- **Full delivery**: from planning to the ledger's commit: pinned version, encoding, SHA-256 and rows of every file, re-reading what was stored,
+  manifest. Bare Polars: `pl.scan_delta(...).sink_parquet(...)`, `sink_csv(compression="gzip")`, `sink_ndjson(compression="gzip")`, nothing else.
+- **Increment**: after three commits that inserted, updated and deleted 1 % of the table. DuckDB compares the two versions' files
+  in the faster of two ways: a full join by key, and `EXCEPT ALL` both ways. The increment of the ten times larger table has as many changed rows.
+- **Memory**: the largest resident size of the delivering process, libraries included.
+- **Code location**: the whole process `dagster definitions validate`, with a scheduled export for each dataset.
+"""
