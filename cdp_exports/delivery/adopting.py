@@ -7,7 +7,7 @@ from cdp_exports.delivery.member import Member
 from cdp_exports.delivery.memory import manifests
 from cdp_exports.delivery.publishing import settle
 from cdp_exports.entities.export_time import ExportTime
-from cdp_exports.errors import Skip
+from cdp_exports.errors import Occupied, Skip
 from cdp_exports.ledger.records import Delivery, Pin, State
 
 
@@ -22,8 +22,8 @@ def adopt(member: Member) -> int:
     for delivery in member.open_deliveries():
         try:
             settle(member, member.destination_of(delivery.pin), delivery)
-        except Skip:
-            continue
+        except (Skip, Occupied):
+            continue  # closed, or pinned by a ledger that did not know of the manifest there: that one is recorded below
     found = [
         _delivery(member, folder, document)
         for folder, document in manifests(member)

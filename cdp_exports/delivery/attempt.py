@@ -109,11 +109,11 @@ class Files:
 
     def path(self, index: int) -> str:
         """Unique for ever: an attempt never writes where another one did."""
-        pin, number = self._delivery.pin, self._attempt.number
-        again = f"-retry{number}" if number > 1 and "{attempt}" not in pin.file_name else ""
+        pin, attempt = self._delivery.pin, self._attempt.id[:8]  # not its number: a ledger rebuilt by `adopt` counts anew
+        again = f"-{attempt}" if self._attempt.number > 1 and "{attempt}" not in pin.file_name else ""
         name = resolve_file_name(
             pin.file_name,
-            {**self._member.names, "delivery": self._delivery.id, "attempt": str(number)},
+            {**self._member.names, "delivery": self._delivery.id, "attempt": attempt},
             self._delivery.export_time,
             index=index,
             extension=again + extension(self._format),

@@ -46,7 +46,7 @@ class Holding:
 
     def _beat(self) -> None:
         while not self._done.wait(HEARTBEAT_SECONDS):
-            with suppress(TransientError):  # the ledger decides: `check` and every fenced write ask it again
+            with suppress(CdpExportsError):  # the ledger decides: `check` and every fenced write ask it again
                 self._ledger.renew(self.lease, seconds=LEASE_SECONDS)
 
 
@@ -87,4 +87,5 @@ def holding(ledger: Ledger, environment: str, export: str, *, run_id: str, expor
         yield held
     finally:
         held.stop()
-        ledger.release(held.lease)
+        with suppress(CdpExportsError):  # then it runs out by itself
+            ledger.release(held.lease)

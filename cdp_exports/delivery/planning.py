@@ -38,7 +38,7 @@ def plan(member: Member, export_time: ExportTime, *, full: bool) -> Plan:
     head = source.head()
     last = member.last_committed()
     definition = definition_of(member)
-    reason = _reason_for_full(member, last, definition, full=full)
+    reason = _reason_for_full(member, last, head, definition, full=full)
     if reason is None and last is not None:
         try:
             return _continue(member, source, head, last, export_time, definition)
@@ -56,7 +56,7 @@ def plan(member: Member, export_time: ExportTime, *, full: bool) -> Plan:
     return Plan(Full(head.version), head, None, pin, rows.expected, rows.bytes_estimate)
 
 
-def _reason_for_full(member: Member, last: Delivery | None, definition: dict[str, Any], *, full: bool) -> str | None:
+def _reason_for_full(member: Member, last: Delivery | None, head: Head, definition: dict[str, Any], *, full: bool) -> str | None:
     """Why the next delivery must be a full; None if it may continue the chain."""
     if member.export.mode == "full":
         return "mode: full"
@@ -64,10 +64,14 @@ def _reason_for_full(member: Member, last: Delivery | None, definition: dict[str
         return "first delivery"
     if full:
         return "asked for with --full"
-    changed = [key for key in definition if definition[key] != last.pin.definition.get(key)]
+    before = last.pin.definition
+    changed = [f"{key} was {before.get(key)!r} and is {value!r}" for key, value in definition.items() if before.get(key) != value]
+    was, now = last.pin.table_uri, member.dataset.source.uri
+    if was is not None and was != now and last.pin.sources[0].table_id != head.table_id:  # the same table elsewhere goes on
+        changed.append(f"table was {was!r} and is {now!r}")
     if not changed:
         return None
-    said = ", ".join(f"{key} was {last.pin.definition.get(key)!r} and is {definition[key]!r}" for key in changed)
+    said = ", ".join(changed)
     if member.export.on_change == "fail":
         raise ChainChanged(
             f"This would start a new chain: {said}.",
@@ -138,6 +142,7 @@ def _pin(
         format=export.format.model_dump(mode="json"),
         columns=schema_of(member, source, head.version),
         definition=definition,
+        table_uri=member.dataset.source.uri,
         reason=reason,
     )
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MEMORY_LIMIT = 400 * 2**20
 """Bytes for comparing two versions; beyond it the comparison spills to the temporary folder."""
 
+DISK_LIMIT = 50 * 2**30
+"""Bytes that a comparison may spill."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -84,6 +87,7 @@ def reading_of(member: Member, pin: Pin) -> Generator[Reading]:
                 changes=pin.changes,
                 subsets=difference.subsets,
                 memory_limit=MEMORY_LIMIT,
+                disk_limit=DISK_LIMIT,
             ) as net:
                 yield Reading(
                     net.frame,

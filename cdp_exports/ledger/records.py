@@ -58,6 +58,7 @@ class Pin(_Record):
     columns: tuple[dict[str, Any], ...]     # the manifest's `schema`
     mapping: tuple[dict[str, str], ...] = ()
     definition: dict[str, Any]
+    table_uri: str | None = None  # as declared; not in the manifest, so unknown where the ledger was rebuilt from it
     reason: str | None = None
 
 

@@ -131,6 +131,22 @@ def test_the_table_is_dropped_and_created_again(tmp_path: Path) -> None:
     assert world.received() == world.rows()
 
 
+def test_the_dataset_is_another_table(tmp_path: Path) -> None:
+    world = twice_delivered(tmp_path)
+    shutil.copytree(world.table, world.folder / "data" / "moved")
+    world.declare("datasets/orders.yaml", {"source": {"format": "delta", "uri": "data/moved"}, "key": ["id"]})
+    moved = world.deliver(TIMES[2])
+    assert moved.delivery is not None
+    assert moved.delivery.sequence == 3, "the same table, moved"
+    shutil.rmtree(world.table)
+    world.write([{"id": 1, "v": "other"}])
+    world.declare("datasets/orders.yaml", {"source": {"format": "delta", "uri": "data/orders"}, "key": ["id"]})
+    other = world.deliver(TIMES[3])
+    assert other.delivery is not None
+    assert (other.delivery.sequence, other.delivery.pin.mode) == (1, "full")
+    assert "table was 'data/moved'" in (other.delivery.pin.reason or "")
+
+
 def rename(world: World, declaration: Mapping[str, object]) -> World:
     (world.folder / f"catalog/exports/{EXPORT}.yaml").unlink()
     world.declare("exports/renamed.yaml", declaration)
@@ -241,3 +257,44 @@ def test_replay_copies_what_the_source_no_longer_has(tmp_path: Path) -> None:
     with pytest.raises(HistoryLost):
         replay(world.member, second, run_id="person")
     assert world.member.last_committed().files == copied.files  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("file_name", ["part-{index}-{delivery}-{attempt}", "orders"])
+def test_a_replay_after_adopting_never_writes_over_what_was_delivered(tmp_path: Path, file_name: str) -> None:
+    world = World.create(tmp_path, export={"file_name": file_name})
+    world.write([{"id": 1, "v": "a"}])
+    first = ExportTime.parse(TIMES[0])
+    world.deliver(TIMES[0])
+    replay(world.member, first, run_id="person", replace=True)
+    for _ in range(2):
+        world.ledger.close()
+        for path in world.folder.glob("ledger.db*"):
+            path.unlink()
+        world = World(world.folder)
+        assert adopt(world.member) == 1
+        before = world.data_files()
+        assert not world.data_files() & {file.path for file in replay(world.member, first, run_id="person", to=f"copy{len(before)}").files}
+        replaced = replay(world.member, first, run_id="person", replace=True)
+        assert not before & {file.path for file in replaced.files}
+
+
+def test_a_ledger_that_pinned_without_knowing_of_the_manifest_is_mended(tmp_path: Path) -> None:
+    world = twice_delivered(tmp_path)
+    world.ledger.close()
+    for path in world.folder.glob("ledger.db*"):
+        path.unlink()
+    hidden = world.folder / "out/orders" / f"exportTime={TIMES[1]}"
+    hidden.rename(tmp_path / "hidden")
+    world = World(world.folder)
+    assert adopt(world.member) == 1
+    broken = world.folder / "out/orders" / f"exportTime={TIMES[1]}"
+    broken.write_text("in the way of the folder")
+    assert code(world.deliver(TIMES[1])) == "destination_refused"
+    assert len(world.member.open_deliveries()) == 1
+    broken.unlink()
+    (tmp_path / "hidden").rename(hidden)
+    assert code(world.deliver(TIMES[1])) == "occupied"
+    assert adopt(world.member) == 1
+    world.write([{"id": 20, "v": "a"}])
+    assert world.deliver(TIMES[2]).status == "committed"
+    assert world.received() == world.rows()
