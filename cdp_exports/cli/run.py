@@ -103,7 +103,9 @@ def _delivered(delivery: Document | None) -> list[str]:
 def _notes(member: Document) -> Iterator[Any]:
     name, delivery, error = member["member"], member["delivery"], member["error"]
     if delivery is not None:
-        yield note(name, f"{files_said(delivery)} in {member['folder']}")
+        sources = [version["change_source"] for version in delivery["versions"] if version["change_source"]]
+        found = f"changes found by {', '.join(sources)}; " if sources else ""
+        yield note(name, f"{found}{files_said(delivery)} in {member['folder']}")
     if delivery is not None and not member["sent"]:
         yield note(name, "this export time was delivered before; nothing was sent now.")
     for warning in member["warnings"]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import filecmp
 import os
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cdp_exports.cli.demo import FILES
+from cdp_exports.cli.demo_tables import TABLES
 from cdp_exports_tests.cli.conftest import Project
 
 REPOSITORY = Path(__file__).parents[2]
@@ -63,3 +66,19 @@ def test_the_demo_catalog_is_the_repositorys_own() -> None:
 def _differences(compared: filecmp.dircmp[str]) -> list[str]:
     found = [*compared.left_only, *compared.right_only, *compared.diff_files, *compared.funny_files]
     return found + [name for below in compared.subdirs.values() for name in _differences(below)]
+
+
+def test_the_readme_shows_an_export_of_the_demo() -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    block = readme.partition("```yaml\n")[2].partition("```")[0]
+    file = REPOSITORY / block.splitlines()[0].removeprefix("# ")
+    assert yaml.safe_load(block) == yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert all((REPOSITORY / target).is_file() for target in re.findall(r"\]\((docs/[^)]+)\)", readme))
+
+
+def test_the_readmes_numbers_are_the_demos() -> None:
+    """The demo's rows are the same each time; what they take on disk may change with a library."""
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    customers = TABLES["customers"]
+    assert f"{customers.rows:,} rows".replace(",", " ") in readme
+    assert f"{customers.inserts} insert, {customers.updates} update, {customers.deletes} delete" in readme

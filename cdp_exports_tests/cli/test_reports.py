@@ -67,7 +67,7 @@ def test_show(project: Project) -> None:
     assert document["declaration"]["changes"] == "all"
     shown = project.call("show", "both")
     assert shown.exit_code == 0
-    for word in ("both", "incremental, all changes", "order_id", at, "none yet"):
+    for word in ("both", "incremental, changes: all", "order_id", at, "none yet"):
         assert word in shown.stdout
 
 
