@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -43,6 +44,7 @@ def build_definitions(catalog: Catalog | Path | str) -> dg.Definitions:
 
 
 @dg.definitions
+@cache      # Dagster calls it twice in each process
 def defs() -> dg.Definitions:
     """The definitions of the catalog that `CDP_EXPORTS_CATALOG` names, else of `catalog/` beside pyproject.toml."""
     made = dg.Definitions.merge(build_definitions(find_catalog(os.environ)), dg.Definitions(executor=dg.in_process_executor))
