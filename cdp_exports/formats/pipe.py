@@ -9,6 +9,9 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+_LISTEN_SECONDS = 0.2
+"""How often a waiting reader looks up: while a Polars query runs, a wait without a limit does not notice SIGINT."""
+
 
 class Abandoned(Exception):
     """The reader is gone: whoever still writes should stop."""
@@ -57,7 +60,8 @@ class Pipe(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._items or self._closed)
+                while not (self._items or self._closed):
+                    self._changed.wait(_LISTEN_SECONDS)
                 if not self._items:
                     break
                 item = self._items.popleft()

@@ -21,7 +21,7 @@ def written(frame: pl.LazyFrame | pl.DataFrame, format: Format) -> list[tuple[Wr
     finished: list[WrittenFile] = []
 
     def open_file(index: int) -> io.BytesIO:
-        assert index == len(streams) == len(finished)       # one after the other, in order
+        assert index == len(streams) == len(finished)  # one after the other, in order
         streams.append(io.BytesIO())
         return streams[-1]
 

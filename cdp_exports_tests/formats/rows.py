@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -11,12 +12,14 @@ from hypothesis import strategies as st
 
 TEXT = st.one_of(
     st.none(),
-    st.sampled_from(["", " ", "007", "\\N", "NULL", '"', '""', "\\", '\\"', "a\nb", "\r", "\r\n", ",", "\t", "|", ";", ":", "'", "true", "1e5", "é€😀"]),
+    st.sampled_from(
+        ["", " ", "007", "\\N", "NULL", '"', '""', "\\", '\\"', "a\nb", "\r", "\r\n", ",", "\t", "|", ";", ":", "'", "true", "1e5", "é€😀"]
+    ),
     st.text(st.sampled_from('ab"\\,;|\t:\n\r Né0'), max_size=6),
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=8),
 )
 
-_MOMENT = st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2200, 1, 1))
+_MOMENT = st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2200, 1, 1))  # noqa: DTZ001  the values without a zone
 
 SCALARS: dict[str, tuple[pl.DataType, st.SearchStrategy[object]]] = {
     "integer": (pl.Int64(), st.integers(-(2**63), 2**63 - 1)),
@@ -39,7 +42,9 @@ NESTED: dict[str, tuple[pl.DataType, st.SearchStrategy[object]]] = {
     ),
     "address": (
         pl.Struct({"city": pl.String(), "since": pl.Date(), "price": pl.Decimal(9, 2)}),
-        st.fixed_dictionaries({"city": TEXT, "since": st.dates(dt.date(1900, 1, 1), dt.date(2200, 1, 1)), "price": st.just(Decimal("1.10"))}),
+        st.fixed_dictionaries(
+            {"city": TEXT, "since": st.dates(dt.date(1900, 1, 1), dt.date(2200, 1, 1)), "price": st.just(Decimal("1.10"))}
+        ),
     ),
     "scores": (
         pl.Map(pl.String(), pl.Datetime("us")),
@@ -49,7 +54,7 @@ NESTED: dict[str, tuple[pl.DataType, st.SearchStrategy[object]]] = {
 
 
 @st.composite
-def tables(draw: st.DrawFn, columns: dict[str, tuple[pl.DataType, st.SearchStrategy[object]]]) -> pl.DataFrame:
+def tables(draw: st.DrawFn, columns: Mapping[str, tuple[pl.DataType, st.SearchStrategy[object]]]) -> pl.DataFrame:
     """A frame of one to some rows with all these columns, nulls among them."""
     rows = draw(st.lists(st.tuples(*(st.none() | values for _, values in columns.values())), min_size=1, max_size=12))
     return pl.DataFrame(

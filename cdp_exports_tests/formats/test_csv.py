@@ -92,20 +92,25 @@ def test_every_text_arrives_in_every_dialect(table: pl.DataFrame, format: CsvFor
 @settings(deadline=None, max_examples=100)
 @given(tables(TEXTS), DIALECTS)
 def test_pyarrow_reads_every_dialect(table: pl.DataFrame, format: CsvFormat) -> None:
-    assume(format.empty == '""')                            # no reader has a word for empty
-    assume(not (format.escape == "\\" and format.null == "\\N"))       # pyarrow unescapes outside quotes too
+    assume(format.empty == '""')  # no reader has a word for empty
+    assume(not (format.escape == "\\" and format.null == "\\N"))  # pyarrow unescapes outside quotes too
     content = plain(only(table, format), format)
     names = None if format.header else table.columns
     read = pacsv.read_csv(
         io.BytesIO(content),
         read_options=pacsv.ReadOptions(column_names=names, use_threads=False),
         parse_options=pacsv.ParseOptions(
-            delimiter=format.delimiter, double_quote=format.escape == '"',
-            escape_char=False if format.escape == '"' else "\\", newlines_in_values=True, ignore_empty_lines=False,
+            delimiter=format.delimiter,
+            double_quote=format.escape == '"',
+            escape_char=False if format.escape == '"' else "\\",
+            newlines_in_values=True,
+            ignore_empty_lines=False,
         ),
         convert_options=pacsv.ConvertOptions(
-            column_types=dict.fromkeys(table.columns, pa.string()), null_values=[format.null],
-            strings_can_be_null=True, quoted_strings_can_be_null=False,
+            column_types=dict.fromkeys(table.columns, pa.string()),
+            null_values=[format.null],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
         ),
     )
     assert_frame_equal(pl.DataFrame(pl.from_arrow(read)), table)
@@ -114,12 +119,20 @@ def test_pyarrow_reads_every_dialect(table: pl.DataFrame, format: CsvFormat) -> 
 @settings(deadline=None, max_examples=100)
 @given(tables(TEXTS), DIALECTS)
 def test_duckdb_reads_every_dialect(tmp_path_factory: pytest.TempPathFactory, table: pl.DataFrame, format: CsvFormat) -> None:
-    assume(format.empty == '""' and not (format.escape == "\\" and format.null == "\\N"))      # DuckDB refuses to read that
+    assume(format.empty == '""' and not (format.escape == "\\" and format.null == "\\N"))  # DuckDB refuses to read that
     path = Path(tmp_path_factory.getbasetemp()) / f"dialect.csv{'.gz' if format.compression == 'gzip' else ''}"
     path.write_bytes(only(table, format))
     read = duckdb.read_csv(
-        str(path), header=format.header, sep=format.delimiter, quotechar='"', escapechar=format.escape, na_values=[format.null],
-        columns=dict.fromkeys(table.columns, "VARCHAR"), parallel=False, lineterminator="\\n", auto_detect=False,
+        str(path),
+        header=format.header,
+        sep=format.delimiter,
+        quotechar='"',
+        escapechar=format.escape,
+        na_values=[format.null],
+        columns=dict.fromkeys(table.columns, "VARCHAR"),
+        parallel=False,
+        lineterminator="\\n",
+        auto_detect=False,
         allow_quoted_nulls=False,
     )
     assert_frame_equal(read.pl(), table)
@@ -132,11 +145,14 @@ def test_typed_values(table: pl.DataFrame, delimiter: Literal[",", "\t", "|", ";
     # Python's csv tells no null from "", Polars reads neither decimals nor timestamps exactly: both get text.
     strings = [["" if value is None else value for value in row] for row in as_text(table).rows()]
     read = list(csv.reader(io.StringIO(content.decode(), newline=""), delimiter=delimiter))[1:]
-    assert [["" if value == null else value for value in row] for row in read] == [["" if value == null else value for value in row] for row in strings]
+    assert [["" if value == null else value for value in row] for row in read] == [
+        ["" if value == null else value for value in row] for row in strings
+    ]
     back = pl.read_csv(content, separator=delimiter, null_values=null or None, infer_schema=False)
     typed = back.select(
         *(pl.col(name).cast(table.schema[name]) for name in ("integer", "small", "ratio", "amount")),
-        pl.col("flag") == "true", pl.col("day").str.to_date(),
+        pl.col("flag") == "true",
+        pl.col("day").str.to_date(),
         pl.col("local").str.to_datetime("%Y-%m-%dT%H:%M:%S%.6f", time_unit="us"),
         pl.col("moment").str.to_datetime("%Y-%m-%dT%H:%M:%S%.6fZ", time_unit="us", time_zone="UTC"),
     )
@@ -145,9 +161,13 @@ def test_typed_values(table: pl.DataFrame, delimiter: Literal[",", "\t", "|", ";
 
 def as_text(table: pl.DataFrame) -> pl.DataFrame:
     return table.select(
-        pl.col("integer", "small").cast(pl.String), "text", "more_text",
+        pl.col("integer", "small").cast(pl.String),
+        "text",
+        "more_text",
         pl.col("amount").map_elements(lambda value: f"{value:.4f}", pl.String),
-        pl.col("ratio").cast(pl.String), pl.col("flag").cast(pl.String), pl.col("day").cast(pl.String),
+        pl.col("ratio").cast(pl.String),
+        pl.col("flag").cast(pl.String),
+        pl.col("day").cast(pl.String),
         pl.col("local").map_elements(lambda at: f"{at:%Y-%m-%dT%H:%M:%S.%f}", pl.String),
         pl.col("moment").map_elements(lambda at: f"{at:%Y-%m-%dT%H:%M:%S.%f}Z", pl.String),
     )
@@ -202,7 +222,16 @@ def test_a_single_column_makes_no_empty_line(value: str | None, format: CsvForma
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"null": "a,b"}, {"null": "a\n"}, {"null": 'a"'}, {"empty": '"'}, {"quote": ""}, {"null": "0"}, {"empty": "true"}, {"escape": "\\", "null": "\\"}],
+    [
+        {"null": "a,b"},
+        {"null": "a\n"},
+        {"null": 'a"'},
+        {"empty": '"'},
+        {"quote": ""},
+        {"null": "0"},
+        {"empty": "true"},
+        {"escape": "\\", "null": "\\"},
+    ],
     ids=str,
 )
 def test_words_that_cannot_stand_alone(wrong: dict[str, str]) -> None:
@@ -213,12 +242,14 @@ def test_words_that_cannot_stand_alone(wrong: dict[str, str]) -> None:
 def test_scalars() -> None:
     table = pl.DataFrame(
         {
-            "nul\x00": ["a\x00b", None], "kind": pl.Series(["x,y", None], dtype=pl.Categorical), "float": [float("nan"), float("-inf")],
-            "took": [dt.timedelta(days=1, seconds=1), None], "at": [dt.time(1, 2, 3), None], "huge": pl.Series([2**100, None], dtype=pl.Int128),
+            "nul\x00": ["a\x00b", None],
+            "kind": pl.Series(["x,y", None], dtype=pl.Categorical),
+            "float": [float("nan"), float("-inf")],
+            "took": [dt.timedelta(days=1, seconds=1), None],
+            "at": [dt.time(1, 2, 3), None],
+            "huge": pl.Series([2**100, None], dtype=pl.Int128),
         }
     )
     assert only(table, CsvFormat(type="csv", compression="none")) == (
-        b'nul\x00,kind,float,took,at,huge\n'
-        b'a\x00b,"x,y",NaN,P1DT1S,01:02:03.000000000,1267650600228229401496703205376\n'
-        b",,-inf,,,\n"
+        b'nul\x00,kind,float,took,at,huge\na\x00b,"x,y",NaN,P1DT1S,01:02:03.000000000,1267650600228229401496703205376\n,,-inf,,,\n'
     )

@@ -26,7 +26,9 @@ BINARY = {"bytes": (pl.Binary(), st.binary(max_size=5))}
 
 @settings(deadline=None, max_examples=40)
 @given(tables({**SCALARS, **NESTED, **BINARY}), st.sampled_from(["zstd", "gzip", "snappy", "none"]))
-def test_round_trip(tmp_path_factory: pytest.TempPathFactory, table: pl.DataFrame, compression: Literal["zstd", "gzip", "snappy", "none"]) -> None:
+def test_round_trip(
+    tmp_path_factory: pytest.TempPathFactory, table: pl.DataFrame, compression: Literal["zstd", "gzip", "snappy", "none"]
+) -> None:
     content = only(table, ParquetFormat(compression=compression))
     assert count_rows(io.BytesIO(content), ParquetFormat()) == table.height
     file = pq.ParquetFile(io.BytesIO(content))

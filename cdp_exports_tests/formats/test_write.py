@@ -43,7 +43,7 @@ FORMATS = [
 class Stream:
     """A stream that calls `before` with the number of the write, from 1, before each."""
 
-    def __init__(self, before: Callable[[int], None]) -> None:
+    def __init__(self, before: Callable[[int], object]) -> None:
         self.before = before
         self.writes = 0
         self.bytes = 0
@@ -82,7 +82,11 @@ def settled(made: list[int]) -> int:
 def test_split_exactly(rows: int, size: int, chunks: int, kind: int) -> None:
     parts = [pl.DataFrame({"id": pl.Series(range(rows)[i::chunks], dtype=pl.Int64)}) for i in range(chunks)]
     table = pl.concat(parts, rechunk=False)
-    format: Format = [ParquetFormat(max_rows_per_file=size), JsonFormat(type="json", max_rows_per_file=size), CsvFormat(type="csv", max_rows_per_file=size)][kind]
+    format: Format = [
+        ParquetFormat(max_rows_per_file=size),
+        JsonFormat(type="json", max_rows_per_file=size),
+        CsvFormat(type="csv", max_rows_per_file=size),
+    ][kind]
     files = written(pl.concat([part.lazy() for part in parts]), format)
     assert [file.rows for file, _ in files] == [size] * (rows // size) + [rows % size] * (rows % size > 0)
     if kind == 0 and files:
@@ -109,7 +113,9 @@ def test_no_columns() -> None:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("error", [TransientError("Cut.", next_step="Wait."), KeyboardInterrupt(), OSError("disk")], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize(
+    "error", [TransientError("Cut.", next_step="Wait."), KeyboardInterrupt(), OSError("disk")], ids=lambda error: type(error).__name__
+)
 @pytest.mark.parametrize("at", [1, 3])
 def test_what_a_stream_raises_arrives_as_itself_and_stops_the_query(format: Format, error: BaseException, at: int) -> None:
     made: list[int] = []
@@ -163,11 +169,11 @@ def test_what_the_query_raises_arrives_as_itself(format: Format, after: int) -> 
 def test_a_slow_stream_holds_the_query_back(format: Format) -> None:
     made: list[int] = []
     release = threading.Event()
-    stream = Stream(lambda _: release.wait(60) and None)
+    stream = Stream(lambda _: release.wait(60))
     sent: list[WrittenFile] = []
     writing = threading.Thread(target=lambda: sent.extend(write(numbers(120, made=made), format, lambda _: stream, lambda _: None)))
     writing.start()
-    assert 0 < settled(made) < 100          # the query waits for the stream
+    assert 0 < settled(made) < 100  # the query waits for the stream
     release.set()
     writing.join()
     [file] = sent
@@ -216,12 +222,13 @@ def test_values_a_format_cannot_hold_stop_before_the_file_is_done() -> None:
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_an_interrupt_does_not_wait_for_the_query(format: Format) -> None:
-    stuck, release = threading.Event(), threading.Event()
+    stuck, release, given_up = threading.Event(), threading.Event(), threading.Event()
 
     def source(_columns: object, _predicate: object, _n_rows: object, _batch_size: object) -> Iterator[pl.DataFrame]:
         yield pl.DataFrame({"id": [1]})
         stuck.set()
-        release.wait(60)
+        if not release.wait(60):
+            given_up.set()
 
     def interrupt() -> None:
         stuck.wait(60)
@@ -232,7 +239,7 @@ def test_an_interrupt_does_not_wait_for_the_query(format: Format) -> None:
     try:
         with pytest.raises(KeyboardInterrupt):
             write(register_io_source(source, schema={"id": pl.Int64()}), format, lambda _: Stream(lambda _: None), lambda _: None)
-        assert not release.is_set()
+        assert not given_up.is_set()
     finally:
         release.set()
         killer.join()
