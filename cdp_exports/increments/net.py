@@ -1,7 +1,8 @@
 """The net change between two versions, from any two multisets of rows whose difference it is.
 
 DuckDB counts every distinct row on both sides; what is left over is the net change. It compares nested values, NaN and
-null as equal to themselves, spills to disk within a bound, and takes and gives Arrow batches.
+null as equal to themselves, spills to disk within a bound, and takes and gives Arrow batches. More rows than its memory
+holds are compared in buckets, for each of which the sources are read again: reading costs a small part of comparing.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cdp_exports.errors import KeyNotUnique
+from cdp_exports.increments.buckets import in_buckets
 from cdp_exports.increments.duck import answer, offer, workshop
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ def net_changes(
         TerminalError: the disk limit was reached, or the disk is full.
     """
     with workshop(memory_limit=memory_limit, folder=folder, disk_limit=disk_limit) as duck:
-        comparison = _Comparison(duck, minus, plus, key, changes)
+        comparison = _Comparison(duck, minus, plus, key, changes, memory_limit)
         yield comparison.inserts() if comparison.only_inserts() else comparison.net(subsets)
 
 
@@ -76,6 +78,7 @@ class _Comparison:
         plus: pl.LazyFrame,
         key: Sequence[str],
         changes: Literal["added", "all"],
+        memory_limit: int,
     ) -> None:
         self.duck = duck
         self.minus, self.plus = minus, plus
@@ -84,17 +87,21 @@ class _Comparison:
         self.key = tuple(key)
         self.short_key = ", ".join(self.short[name] for name in key)
         self.all = changes == "all"
+        self.memory_limit = memory_limit
 
     def only_inserts(self) -> bool:
         import polars as pl
 
-        return self.minus.select(pl.lit(1)).head(1).collect().is_empty()
+        return self.minus.head(1).select(pl.len()).collect().item() == 0
 
     def inserts(self) -> NetChange:
         """Nothing was taken away: every row is new, and goes through untouched."""
         import polars as pl
 
-        self._check_keys_of(self.plus)
+        if self.key:
+            for (keys,) in in_buckets([self.plus.select(self.key)], self.key, self.memory_limit):
+                self._offer("keys", keys)
+                self._check_keys("keys", "1")
         count = int(self.plus.select(pl.len()).collect().item())
         frame = self.plus.with_columns(pl.lit("insert").alias(CHANGE_TYPE)) if self.all else self.plus
         return NetChange(frame, count, 0, 0)
@@ -102,19 +109,24 @@ class _Comparison:
     def net(self, subsets: bool) -> NetChange:
         import polars as pl
 
-        if subsets:
-            self._check_keys_of(self.minus)
-            self._check_keys_of(self.plus)
         columns = ", ".join(self.short.values())
-        self._offer("minus_rows", self.minus)
-        self._offer("plus_rows", self.plus)
-        self.duck.execute(f"""
-            CREATE TABLE net AS SELECT {columns}, sum(sign)::BIGINT AS n
-            FROM (SELECT *, 1 AS sign FROM plus_rows UNION ALL SELECT *, -1 AS sign FROM minus_rows)
-            GROUP BY {columns} HAVING sum(sign) <> 0""")
+        counted = f"""
+            SELECT {columns}, count(*) FILTER (plus) AS p, count(*) FILTER (NOT plus) AS m
+            FROM (SELECT *, true AS plus FROM plus_rows UNION ALL SELECT *, false AS plus FROM minus_rows) GROUP BY {columns}"""
+        into = "CREATE TABLE net AS"
+        for minus, plus in in_buckets([self.minus, self.plus], self.key or self.schema.names(), self.memory_limit):
+            self._offer("minus_rows", minus)
+            self._offer("plus_rows", plus)
+            if subsets and self.key:
+                self.duck.execute(f"CREATE OR REPLACE TABLE counted AS {counted}")
+                self._check_keys("counted", "p", "m")
+            rows = "counted" if subsets and self.key else f"({counted})"
+            self.duck.execute(f"{into} SELECT {columns}, p - m AS n FROM {rows} WHERE p <> m")
+            into = "INSERT INTO net"
+        self.duck.execute("DROP TABLE IF EXISTS counted")
         if self.key:
             if not subsets:
-                self._check_keys("SELECT *, abs(n) AS times, n > 0 AS side FROM net", ", side")
+                self._check_keys("net", "greatest(n, 0)", "greatest(-n, 0)")
             self._keyed()
         else:
             self._keyless()
@@ -142,15 +154,11 @@ class _Comparison:
             query += " UNION ALL SELECT * REPLACE (-n AS n), 'delete' AS kind FROM net WHERE n < 0"
         self.duck.execute(f"CREATE VIEW delivered AS {query}")
 
-    def _check_keys_of(self, rows: pl.LazyFrame) -> None:
-        if self.key:
-            self._offer("keys", rows.select(self.key))
-            self._check_keys("SELECT *, 1 AS times FROM keys")
-
-    def _check_keys(self, rows: str, within: str = "") -> None:
-        null = " OR ".join(f"{column} IS NULL" for column in self.short_key.split(", "))
-        faults = f"SELECT 1 FROM ({rows}) GROUP BY {self.short_key}{within} HAVING sum(times) > 1 OR {null} LIMIT 1"
-        if self.duck.execute(faults).fetchone():
+    def _check_keys(self, rows: str, *times: str) -> None:
+        """No key is null, or there more than once by any of the countings."""
+        null = [f"{column} IS NULL" for column in self.short_key.split(", ")]
+        faults = " OR ".join([*null, *(f"sum({count}) > 1" for count in times)])
+        if self.duck.execute(f"SELECT 1 FROM {rows} GROUP BY {self.short_key} HAVING {faults} LIMIT 1").fetchone():
             raise KeyNotUnique(
                 f"The key ({', '.join(self.key)}) is null or repeated in the rows that changed.",
                 next_step="Correct the table, or declare a key that is unique and never null (or none).",

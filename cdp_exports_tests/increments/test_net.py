@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdp_exports.errors import KeyNotUnique, TerminalError
+from cdp_exports.increments.buckets import in_buckets
 from cdp_exports.increments.net import CHANGE_TYPE, net_changes
 from cdp_exports_tests.servers.faults import _Mounts
 
@@ -147,6 +150,51 @@ def test_more_rows_than_fit_spill_to_the_folder_and_leave_nothing_behind(tmp_pat
         assert (result.inserted, result.updated, result.deleted) == (0, 4_000, 0)
         assert list(tmp_path.iterdir())
     assert not list(tmp_path.iterdir())
+
+
+def test_rows_that_were_only_added_go_through_without_a_comparison() -> None:
+    plus = frame((1, NAN), (2, None)).lazy()
+    for key in ((), ("id",)):
+        with net_changes(frame().lazy(), plus, key=key, changes="added", subsets=False, memory_limit=MEMORY) as result:
+            assert result.inserted == 2
+            assert result.frame is plus
+
+
+def test_the_rows_are_compared_in_buckets_without_a_difference() -> None:
+    rows = pl.select(id=pl.int_range(300_000)).with_columns(text=pl.format("some text of the row {}", pl.col("id").hash(1)), x=NAN)
+    minus = pl.concat([rows, rows.tail(10)])
+    plus = pl.concat([rows.tail(299_900).with_columns(text=pl.when(pl.col("id") < 150).then(None).otherwise("text")), rows.tail(20)])
+    assert len(list(in_buckets([minus.lazy(), plus.lazy()], ["id"], 8 << 20))) > 2
+    with net_changes(minus.lazy(), plus.lazy(), key=[], changes="all", subsets=True, memory_limit=16 << 20) as result:
+        assert (result.inserted, result.updated, result.deleted) == (50 + 10, 0, 150)
+    for one, other in ((minus, rows), (rows, minus)):
+        keyed = net_changes(one.lazy(), other.lazy(), key=["id"], changes="all", subsets=True, memory_limit=16 << 20)
+        with pytest.raises(KeyNotUnique), keyed:
+            pytest.fail("a key is repeated")
+    appended = net_changes(rows.head(0).lazy(), minus.lazy(), key=["id"], changes="added", subsets=True, memory_limit=16 << 20)
+    with pytest.raises(KeyNotUnique), appended:
+        pytest.fail("a key is repeated")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pl.Series([Decimal("1.10"), Decimal("2.20")], dtype=pl.Decimal(38, 2)),
+        pl.Series([b"a", b"b"]),
+        pl.Series(["a", "b"]),
+        pl.Series([date(2020, 1, 1), date(2020, 1, 2)]),
+        pl.Series([1, 2], dtype=pl.Int8),
+        pl.Series([True, False]),
+    ],
+    ids=lambda values: str(values.dtype),
+)
+def test_equal_rows_are_in_one_bucket_whatever_their_type(values: pl.Series) -> None:
+    one = pl.DataFrame([values.alias("v"), pl.Series("x", [NAN, None])]).lazy()
+    other = pl.concat([one.tail(1), one.head(1)])
+    parts = list(in_buckets([one, other], ["v", "x"], 4))
+    assert len(parts) > 2
+    for left, right in parts:
+        assert left.collect().sort("v").equals(right.collect().sort("v"))
 
 
 def test_a_full_disk_under_the_temporary_folder(tmp_path: Path, mounts: _Mounts) -> None:
