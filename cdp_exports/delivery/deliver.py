@@ -89,7 +89,7 @@ def _deliver(
         claim(member, member.destination, member.owner_folder())
         member.context.progress(member.id, "planning", 0, None)
         pinned = _pin(member, held, export_time, plan(member, export_time, full=full), run_id)
-    elif full:
+    elif full and pinned.pin.mode != "full":  # a retry of the run that asked for it finds its own pin
         raise DeclarationError(
             f"{export_time} is pinned to an increment already, so it cannot become a full.",
             next_step="Run it again without --full, or run --full at a new export time.",

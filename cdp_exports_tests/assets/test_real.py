@@ -105,10 +105,7 @@ def test_a_lost_ledger_is_noticed_by_what_dagster_remembers(shop: Shop) -> None:
     assert not (shop.root / "outbox" / "orders" / f"exportTime={SECOND}").exists()
 
 
-RETRIED_FULL = pytest.mark.xfail(strict=True, reason="deliver refuses a full that this very run pinned in its first try")
-
-
-@pytest.mark.parametrize("full", [False, pytest.param(True, marks=RETRIED_FULL)])
+@pytest.mark.parametrize("full", [False, True])
 def test_a_retry_sends_what_was_pinned(shop: Shop, monkeypatch: pytest.MonkeyPatch, full: bool) -> None:
     assert shop.deliver(FIRST).success
     shop.append(4)
