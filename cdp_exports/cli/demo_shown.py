@@ -90,9 +90,10 @@ def _count(member: Member, delivery: Delivery) -> dict[str, int]:
 
 
 def next_steps(catalog: Path) -> Text:
-    """What to do now; commands work from the folder the demo was called in."""
+    """What to do now. In a clone of this repository the program stands in its own environment, called from its folder."""
     home = catalog.absolute().parent
     in_clone = (home / "justfile").is_file()
+    program = ".venv/bin/cdp-exports" if in_clone else "cdp-exports"
     folder = "" if in_clone else f" {shlex.quote(str(home))}"
     option = "" if in_clone else f" --catalog{folder}/catalog"
     served = (
@@ -103,9 +104,9 @@ def next_steps(catalog: Path) -> Text:
     said = text("\nNext\n", "bold")
     for what, command in (
         ("see the exports and their runs in the Dagster UI", served),
-        ("see what was delivered, when and why", f"cdp-exports history{option}"),
-        ("see what a run would deliver now", f"cdp-exports plan commerce_to_lake{option}"),
-        ("change the tables again and deliver the next increments", f"cdp-exports demo{folder}"),
+        ("see what was delivered, when and why", f"{program} history{option}"),
+        ("see what a run would deliver now", f"{program} plan commerce_to_lake{option}"),
+        ("change the tables again and deliver the next increments", "just demo" if in_clone else f"{program} demo{folder}"),
     ):
         said.append(f"  {what}:\n    {command}\n", "not bold")
     return said

@@ -144,11 +144,15 @@ def increment_said(delivery: Document) -> str:
 
     >>> increment_said({"mode": "incremental", "versions": [{"after": 4, "upto": 5}]})
     'versions 4 → 5'
+    >>> increment_said({"mode": "incremental", "versions": [{"after": 5, "upto": 5}]})
+    'nothing new, version 5'
     >>> increment_said({"mode": "full", "versions": [{"after": None, "upto": 5}]})
     'full, version 5'
     """
     if delivery["mode"] == "full":
         return f"full, version {', '.join(str(version['upto']) for version in delivery['versions'])}"
+    if all(version["after"] == version["upto"] for version in delivery["versions"]):
+        return f"nothing new, version {', '.join(str(version['upto']) for version in delivery['versions'])}"
     ranges = [f"{version['after']} → {version['upto']}" for version in delivery["versions"]]
     return f"versions {', '.join(ranges)}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -46,6 +47,16 @@ def test_version() -> None:
     shown = CliRunner().invoke(program, ["--version"], prog_name="cdp-exports")
     assert shown.exit_code == 0
     assert shown.stdout.startswith("cdp-exports ")
+
+
+def test_a_terminal_without_unicode(tmp_path: Path) -> None:
+    script = "import sys; from cdp_exports.cli import main; sys.argv = ['cdp-exports', 'list', '--catalog', 'no → where']; main()"
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, encoding="latin-1", env=environment, cwd=tmp_path, check=False
+    )
+    assert ended.returncode == 2
+    assert "no ? where" in ended.stderr
 
 
 def test_help_loads_nothing_heavy() -> None:
