@@ -22,7 +22,7 @@ from dagster import (
 )
 
 from cdp_exports.assets.delivering import DeliveryConfig, Watcher, run_export
-from cdp_exports.assets.events import DELIVERED
+from cdp_exports.assets.events import DELIVERED, DELIVERED_MEANS
 from cdp_exports.assets.keys import DATASET_EXPORTS, dataset_export_key, dataset_key, op_name, pool_name, resource_key
 from cdp_exports.assets.partitions import export_times
 from cdp_exports.catalog.catalog import Catalog
@@ -43,7 +43,9 @@ def dataset_export_assets(catalog: Catalog, export_id: str, watcher: Watcher = _
     export = catalog.exports[export_id]
     environment = catalog.environment.name
     specs = {member: _member(catalog, export_id, member) for member in export.members}
-    checks = {f"{member}_{DELIVERED}": AssetCheckSpec(DELIVERED, asset=spec.key) for member, spec in specs.items()}
+    checks = {
+        f"{member}_{DELIVERED}": AssetCheckSpec(DELIVERED, asset=spec.key, description=DELIVERED_MEANS) for member, spec in specs.items()
+    }
     upstream = {f"dataset_{member}": dataset_key(catalog, member) for member in export.members}
 
     def deliver_export(dagster: AssetExecutionContext, _: Any) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
@@ -89,6 +91,9 @@ def _member(catalog: Catalog, export_id: str, member: str) -> AssetSpec:
             "cdp/mode": export.mode,
             "cdp/changes": export.changes,
             "cdp/format": f"{export.format.type}, {export.format.compression}",
+            "cdp/partition": "The export time: a UTC minute that has begun, YYYYMMDDHHMM.",
+            # Dagster's page of an asset names no schedule of the implicit job
+            **({"cdp/schedule": op_name(catalog.environment.name, export_id)} if export.schedule else {}),
         },
     )
 

@@ -13,7 +13,9 @@ from cdp_exports.errors import CdpExportsError
 from cdp_exports.ledger.records import Delivery
 
 DELIVERED = "delivered"
-"""The check of every member: passed when committed, a warning when skipped, an error when failed."""
+"""The check of every member."""
+
+DELIVERED_MEANS = "How the newest run ended: passed when it delivered, a warning when it skipped, an error when it failed."
 
 Metadata = dict[str, str | int | bool]
 
@@ -30,36 +32,31 @@ def materialization(key: AssetKey, outcome: Outcome, delivery: Delivery, *, run_
 
 def delivery_metadata(delivery: Delivery, uri: str | None) -> Metadata:
     """What a committed delivery says of itself. Sizes in bytes; versions where it has one source."""
-    pin = delivery.pin
+    # In this order: a run's page shows the first few lines only.
+    pin, counts = delivery.pin, delivery.counts
+    source = pin.sources[0] if len(pin.sources) == 1 else None
     metadata: dict[str, str | int | bool | None] = {
-        "dagster/uri": uri,
-        "cdp/manifest": f"{uri}/{manifest.NAME}" if uri else None,
-        "cdp/environment": delivery.environment,
-        "cdp/delivery": delivery.id,
-        "cdp/mode": pin.mode,
-        "cdp/reason": pin.reason,
-        "cdp/chain": delivery.chain,
-        "cdp/sequence": delivery.sequence,
-        "cdp/base_export_time": str(delivery.base_export_time),
-        "cdp/previous_export_time": str(delivery.previous_export_time) if delivery.previous_export_time else None,
+        "dagster/partition_row_count": counts and counts.delivered,
         "cdp/files": len(delivery.files),
         "cdp/bytes": delivery.bytes,
+        "cdp/version_from": source and source.after_version,
+        "cdp/version_to": source and source.upto_version,
+        "cdp/change_source": source and source.change_source,
+        "cdp/mode": pin.mode,
+        "cdp/reason": pin.reason,
+        "cdp/rows_inserted": counts and counts.inserted,
+        "cdp/rows_updated": counts and counts.updated,
+        "cdp/rows_deleted": counts and counts.deleted,
+        "cdp/rows_left_out": counts and sum(counts.left_out.values()),
+        "dagster/uri": uri,
+        "cdp/manifest": f"{uri}/{manifest.NAME}" if uri else None,
+        "cdp/previous_export_time": str(delivery.previous_export_time) if delivery.previous_export_time else None,
+        "cdp/base_export_time": str(delivery.base_export_time),
+        "cdp/sequence": delivery.sequence,
+        "cdp/chain": delivery.chain,
+        "cdp/delivery": delivery.id,
+        "cdp/environment": delivery.environment,
     }
-    if delivery.counts is not None:
-        metadata |= {
-            "dagster/partition_row_count": delivery.counts.delivered,
-            "cdp/rows_inserted": delivery.counts.inserted,
-            "cdp/rows_updated": delivery.counts.updated,
-            "cdp/rows_deleted": delivery.counts.deleted,
-            "cdp/rows_left_out": sum(delivery.counts.left_out.values()),
-        }
-    if len(pin.sources) == 1:
-        source = pin.sources[0]
-        metadata |= {
-            "cdp/version_from": source.after_version,
-            "cdp/version_to": source.upto_version,
-            "cdp/change_source": source.change_source,
-        }
     return {name: value for name, value in metadata.items() if value is not None}
 
 
