@@ -84,7 +84,7 @@ def _reason_for_full(member: Member, last: Delivery | None, head: Head, definiti
 def _continue(member: Member, source: Source, head: Head, last: Delivery, export_time: ExportTime, definition: dict[str, Any]) -> Plan:
     """Go on from the last committed delivery."""
     before = last.pin.sources[0]
-    wanted = increment(before, head, mode="incremental")
+    wanted = increment(before, head)
     if isinstance(wanted, Nothing):
         pin = _pin(member, export_time, definition, source, head, after=before, change_source=None, reason=None)
         return Plan(wanted, head, last, pin, 0, 0)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cdp_exports.delivery.member import Member
 
-MEMORY_LIMIT = 400 * 2**20
+MEMORY_LIMIT = 192 * 2**20
 """Bytes for comparing two versions; beyond it the comparison spills to the temporary folder."""
 
 DISK_LIMIT = 50 * 2**30

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _SAMPLE = 1_000
-_ROOM = 2      # times the bytes of the rows themselves: counting them needs more
+_ROOM = 2  # times the bytes of the rows themselves: counting them needs more
 
 
 def in_buckets(frames: Sequence[pl.LazyFrame], by: Sequence[str], memory_limit: int) -> Iterator[list[pl.LazyFrame]]:

@@ -38,10 +38,10 @@ def workshop(*, memory_limit: int, folder: Path | None, disk_limit: int | None) 
     ):
         duck.execute("SET TimeZone = 'UTC'")
         if disk_limit is not None:
-            duck.execute(f"SET max_temp_directory_size = '{disk_limit}B'")      # DuckDB 2.0 does not heed it in `config`
+            duck.execute(f"SET max_temp_directory_size = '{disk_limit}B'")  # DuckDB 2.0 does not heed it in `config`
         try:
             yield duck
-        except (duckdb.OutOfMemoryException, duckdb.IOException) as exception:      # its only files are those it spills
+        except (duckdb.OutOfMemoryException, duckdb.IOException) as exception:  # its only files are those it spills
             raise TerminalError(
                 "The changes do not fit into the memory and the temporary disk space that this run may use.",
                 next_step="Raise the memory limit, or free room in the temporary folder.",

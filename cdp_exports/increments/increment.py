@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from cdp_exports.errors import HistoryLost
 from cdp_exports.ledger.records import SourcePin
 
-_FULL = "Deliver the whole dataset once (`--full`, or `on_history_lost: full`)."
+_LOST = "What was delivered cannot be compared with what is there now."
 
 
 class State(Protocol):
@@ -47,15 +47,13 @@ class Nothing:
 Increment = Full | Changes | Nothing
 
 
-def increment(last: SourcePin | None, head: State, *, mode: Literal["full", "incremental"], full: bool = False) -> Increment:
-    """What the next delivery carries, `last` being the source of the last committed one of the chain, if any.
+def increment(last: SourcePin, head: State) -> Changes | Nothing:
+    """What follows the last committed delivery of a chain, `last` being its source.
 
     Raises:
-        HistoryLost: `table_recreated` or `source_rewound`: the source no longer is what was delivered. Where it
-            answers with `Changes`, hand the state at `after` to `same_history` too.
+        HistoryLost: `table_recreated` or `source_rewound`: the source no longer is what was delivered. Where the answer
+            is `Changes`, hand the state at `after` to `same_history` too.
     """
-    if last is None or full or mode == "full":
-        return Full(head.version)
     if head.version <= last.upto_version:
         same_history(last, head)
         return Nothing(head.version)
@@ -74,13 +72,13 @@ def same_history(last: SourcePin, state: State) -> None:
     if state.version < last.upto_version:
         raise HistoryLost(
             f"The dataset {last.dataset} is at version {state.version}, before version {last.upto_version} that was delivered.",
-            next_step=_FULL,
+            next_step=_LOST,
             reason="source_rewound",
         )
     if state.commit != last.upto_commit:
         raise HistoryLost(
             f"Another commit than the delivered one stands under version {last.upto_version} of the dataset {last.dataset}.",
-            next_step=_FULL,
+            next_step=_LOST,
             reason="source_rewound",
         )
 
@@ -89,6 +87,6 @@ def _same_table(last: SourcePin, state: State) -> None:
     if state.table_id != last.table_id:
         raise HistoryLost(
             f"The table of the dataset {last.dataset} was dropped and recreated at the same place.",
-            next_step=_FULL,
+            next_step=_LOST,
             reason="table_recreated",
         )

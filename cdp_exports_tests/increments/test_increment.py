@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import pytest
 
 from cdp_exports.errors import HistoryLost
-from cdp_exports.increments.increment import Changes, Full, Increment, Nothing, increment, same_history
+from cdp_exports.increments.increment import Changes, Nothing, increment, same_history
 from cdp_exports.ledger.records import SourcePin
 
 
@@ -31,20 +30,12 @@ LAST = SourcePin(
 
 
 @pytest.mark.parametrize(
-    ("last", "head", "mode", "full", "expected"),
-    [
-        (None, State(), "incremental", False, Full(5)),
-        (LAST, State(version=7, commit="seven"), "incremental", False, Changes(5, 7)),
-        (LAST, State(), "incremental", False, Nothing(5)),
-        (LAST, State(), "incremental", True, Full(5)),
-        (LAST, State(), "full", False, Full(5)),
-        (LAST, State(table_id="other", version=1), "full", False, Full(1)),
-        (LAST, State(table_id="other", version=1), "incremental", True, Full(1)),
-    ],
-    ids=["first", "later", "unchanged", "full asked", "full mode", "recreated, full mode", "recreated, full asked"],
+    ("head", "expected"),
+    [(State(version=7, commit="seven"), Changes(5, 7)), (State(), Nothing(5))],
+    ids=["later", "unchanged"],
 )
-def test_which_rows(last: SourcePin | None, head: State, mode: Literal["full", "incremental"], full: bool, expected: Increment) -> None:
-    assert increment(last, head, mode=mode, full=full) == expected
+def test_which_rows(head: State, expected: Changes | Nothing) -> None:
+    assert increment(LAST, head) == expected
 
 
 @pytest.mark.parametrize(
@@ -59,7 +50,7 @@ def test_which_rows(last: SourcePin | None, head: State, mode: Literal["full", "
 )
 def test_another_history_is_lost_history(head: State, reason: str) -> None:
     with pytest.raises(HistoryLost, check=lambda error: error.reason == reason):
-        increment(LAST, head, mode="incremental")
+        increment(LAST, head)
 
 
 def test_the_state_that_was_delivered_is_checked_where_the_table_went_on() -> None:

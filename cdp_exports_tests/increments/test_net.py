@@ -144,9 +144,7 @@ def test_the_frame_is_lazy_and_can_be_consumed_in_part_and_again() -> None:
 def test_more_rows_than_fit_spill_to_the_folder_and_leave_nothing_behind(tmp_path: Path) -> None:
     rows = pl.select(id=pl.int_range(400_000)).with_columns(text=pl.format("some text of the row {}", pl.col("id").hash(1)))
     plus = rows.with_columns(text=pl.when(pl.col("id") % 100 == 0).then(pl.lit("changed")).otherwise("text"))
-    with net_changes(
-        rows.lazy(), plus.lazy(), key=["id"], changes="all", subsets=True, memory_limit=32 << 20, folder=tmp_path
-    ) as result:
+    with net_changes(rows.lazy(), plus.lazy(), key=["id"], changes="all", subsets=True, memory_limit=32 << 20, folder=tmp_path) as result:
         assert (result.inserted, result.updated, result.deleted) == (0, 4_000, 0)
         assert list(tmp_path.iterdir())
     assert not list(tmp_path.iterdir())
