@@ -76,10 +76,10 @@ def write(
     pipe: Pipe[bytes | _End] = Pipe(_PIPE_ITEMS)
     batches = FileBatches(_until_abandoned(frame, pipe), format.max_rows_per_file)
     encoder = Thread(target=_encode, args=(batches, format, schema, pipe), name="cdp-exports-encoder", daemon=True)
-    encoder.start()
     written: list[WrittenFile] = []
     current: _File | None = None
     try:
+        encoder.start()
         for item in pipe:
             if current is None:
                 current = _File(len(written), open_file(len(written)))
@@ -93,7 +93,8 @@ def write(
                 progress(batches.rows)
     finally:
         pipe.abandon()
-        encoder.join(_STOP_SECONDS)
+        if encoder.is_alive():
+            encoder.join(_STOP_SECONDS)
     return written
 
 
