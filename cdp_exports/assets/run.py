@@ -65,7 +65,7 @@ def run_in_process(
     environment = catalog.environment.name
     ledger = open_ledger(catalog.environment, instance)
     if export_time is None:
-        export_time = ledger.mint(environment, export_id)
+        export_time = ledger.mint(environment, export_id, export.formerly)
     else:
         ledger.note_time(environment, export_id, export_time)
     instance.add_dynamic_partitions(partitions_name(environment, export_id), [str(export_time)])

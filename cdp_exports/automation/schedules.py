@@ -50,8 +50,9 @@ def _name_tick(catalog: Catalog, export_id: str, tick: ExportTime, instance: Dag
     """The export time of a tick: its own minute, or a minted one where that is not new or the ledger's clock is not there yet."""
     environment = catalog.environment.name
     ledger = open_ledger(catalog.environment, instance)
-    newest = ledger.newest_time(environment, export_id)
+    formerly = catalog.exports[export_id].formerly
+    newest = ledger.newest_time(environment, export_id, *([formerly] if formerly else []))
     if (newest is None or newest < tick) and tick.at <= ledger.now():
         ledger.note_time(environment, export_id, tick)
         return tick
-    return ledger.mint(environment, export_id)
+    return ledger.mint(environment, export_id, formerly)

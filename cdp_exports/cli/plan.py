@@ -55,7 +55,9 @@ def _next_time(opened: Session, export: str) -> ExportTime:
     """The export time that a run would get now, without taking it."""
     from cdp_exports.entities.export_time import ExportTime
 
-    now, newest = ExportTime(opened.ledger.now()), opened.ledger.newest_time(opened.environment, export)
+    formerly = opened.catalog.exports[export].formerly
+    newest = opened.ledger.newest_time(opened.environment, export, *([formerly] if formerly else []))
+    now = ExportTime(opened.ledger.now())
     return now if newest is None else max(now, newest.next())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import ClockSkew, DeclarationError
@@ -16,12 +16,14 @@ AHEAD = timedelta(minutes=10)
 """How far a minted export time may run ahead of the clock."""
 
 
-def newest(connection: Connection, environment: str, export: str) -> ExportTime | None:
-    return connection.execute(select(export_times.c.newest).where(_row(environment, export))).scalar_one_or_none()
+def newest(connection: Connection, environment: str, *exports: str) -> ExportTime | None:
+    of_any = export_times.c.environment == environment, export_times.c.export.in_(exports)
+    return connection.execute(select(func.max(export_times.c.newest)).where(*of_any)).scalar_one()
 
 
-def mint(connection: Connection, environment: str, export: str) -> ExportTime:
-    before = _locked(connection, environment, export)
+def mint(connection: Connection, environment: str, export: str, formerly: str | None) -> ExportTime:
+    _locked(connection, environment, export)
+    before = newest(connection, environment, export, *([formerly] if formerly else []))
     now = clock.now(connection)
     minted = ExportTime(now) if before is None else max(ExportTime(now), before.next())
     if minted.at > now + AHEAD:

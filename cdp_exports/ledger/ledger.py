@@ -45,14 +45,14 @@ class Ledger:
             return clock.now(connection)
 
     # -- export times
-    def mint(self, environment: str, export: str) -> ExportTime:
-        """A new export time: max(current minute, newest + 1 minute). Atomic: two callers get two.
+    def mint(self, environment: str, export: str, formerly: str | None = None) -> ExportTime:
+        """A new export time: max(current minute, newest + 1 minute), `formerly` the export's old id. Atomic: two callers get two.
 
         Raises:
             ClockSkew: it would be more than 10 minutes ahead.
         """
         with self._database.write() as connection:
-            return export_times.mint(connection, environment, export)
+            return export_times.mint(connection, environment, export, formerly)
 
     def note_time(self, environment: str, export: str, export_time: ExportTime) -> None:
         """Remember a typed or scheduled export time so that minted ones are later. Idempotent.
@@ -63,9 +63,10 @@ class Ledger:
         with self._database.write() as connection:
             export_times.note(connection, environment, export, export_time)
 
-    def newest_time(self, environment: str, export: str) -> ExportTime | None:
+    def newest_time(self, environment: str, *exports: str) -> ExportTime | None:
+        """The newest export time of any of these ids."""
         with self._database.read() as connection:
-            return export_times.newest(connection, environment, export)
+            return export_times.newest(connection, environment, *exports)
 
     # -- the lease: one an export
     def acquire(self, environment: str, export: str, *, run_id: str, export_time: ExportTime, seconds: float) -> Lease | None:

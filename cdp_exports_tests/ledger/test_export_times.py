@@ -28,6 +28,13 @@ def test_exports_and_environments_count_for_themselves(ledger: Ledger) -> None:
     assert ledger.newest_time("other", "other") is None
 
 
+def test_a_renamed_export_goes_on_from_its_former_id(ledger: Ledger) -> None:
+    ahead = [ledger.mint(ENVIRONMENT, EXPORT) for _ in range(3)][-1]
+    assert ledger.newest_time(ENVIRONMENT, "renamed", EXPORT) == ahead
+    assert ledger.mint(ENVIRONMENT, "renamed", EXPORT) == ahead.next()
+    assert ledger.mint(ENVIRONMENT, "renamed", EXPORT) == ahead.next().next()
+
+
 def test_ten_minutes_ahead_is_the_end(ledger: Ledger) -> None:
     now = ExportTime(ledger.now())
     ledger.adopt([delivery(ExportTime(now.at + timedelta(minutes=8)), state=State.COMMITTED)])
