@@ -161,9 +161,7 @@ def test_readers_of_whole_folders_skip_manifest_and_owner(world: World, tmp_path
 
 
 @pytest.mark.parametrize(("name", "reader", "extension"), [("json_gz", "read_json", "json"), ("csv", "read_csv", "csv")])
-def test_globs_of_text_files(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, reader: str, extension: str
-) -> None:
+def test_globs_of_text_files(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, reader: str, extension: str) -> None:
     glob = f"{reader}('lake/orders/exportTime=*/*.{extension}*'"
     assert glob in PAGE
     _received(world, f"{name}_all", tmp_path, monkeypatch)
