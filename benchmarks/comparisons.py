@@ -115,15 +115,10 @@ class Run:
             ours, floor = by_turns(min(self.sizes.repeats, 3), here, there)
             files = world.delivered(self.folder / f"text-{kind}", BASE)
             rows = assert_same(f"full {word} delivery", files, [bare])
-            work = f"full delivery of {rows:,} rows to gzip {word}"
-            speed = floor.seconds / ours.seconds
-            yield Result(
-                work, f"{ours.seconds:.2f} s", "Polars gzip sink", f"{floor.seconds:.2f} s", speed, 3.5, at_least=True, unit="x faster"
-            )
-            size, bare_size = sum(file.stat().st_size for file in files), Path(bare).stat().st_size
-            yield Result(
-                f"its size ({word})", f"{size / 1e6:,.1f} MB", "Polars gzip sink", f"{bare_size / 1e6:,.1f} MB", size / bare_size, 1.25
-            )
+            yield _faster(f"full delivery of {rows:,} rows to gzip {word}", ours, "Polars gzip sink", floor, target=3.5)
+            sizes = [sum(Path(file).stat().st_size for file in written) for written in (files, [bare])]
+            shown = [f"{size / 1e6:,.1f} MB" for size in sizes]
+            yield Result(f"its size ({word})", shown[0], "Polars gzip sink", shown[1], sizes[0] / sizes[1], 1.25)
 
     def growth(self) -> Iterator[Result]:
         """Increments and memory, on a table and on one many times as large."""
@@ -153,10 +148,8 @@ class Run:
         rows = assert_same("increment", found[0], outputs[:1], outputs[1:])
         assert rows == changed[0]
         assert assert_same("increment of the large table", found[1]) == changed[1]
-        floor, way = min((joined, "full join"), (excepted, "EXCEPT ALL"), key=lambda pair: pair[0].seconds)
-        work = f"increment of {rows:,} changed rows of {small:,}, by the change feed"
-        speed = floor.seconds / ours.seconds
-        yield Result(work, f"{ours.seconds:.2f} s", f"DuckDB {way}", f"{floor.seconds:.2f} s", speed, 30, at_least=True, unit="x faster")
+        floor, way = min((joined, "full join"), (excepted, "EXCEPT"), key=lambda pair: pair[0].seconds)
+        yield _faster(f"increment of {rows:,} changed rows of {small:,}, by the change feed", ours, f"DuckDB {way}", floor, target=30)
         yield _seconds(f"increment of {changed[1]:,} changed rows of {large:,}", grown, f"of {small:,}", ours, target=1.3)
         yield _memory(f"memory of a full delivery of {large:,} rows", fulls[1], f"of {small:,}", fulls[0])
         yield _memory(f"memory of the increment of {large:,} rows", grown, f"of {small:,}", ours)
@@ -221,6 +214,11 @@ def _catalog(folder: Path, exports: int) -> Path:
 
 def _seconds(work: str, here: Measured, compared_with: str, there: Measured, target: float | None = None) -> Result:
     return Result(work, f"{here.seconds:.2f} s", compared_with, f"{there.seconds:.2f} s", here.seconds / there.seconds, target)
+
+
+def _faster(work: str, here: Measured, compared_with: str, there: Measured, target: float) -> Result:
+    ratio = there.seconds / here.seconds
+    return Result(work, f"{here.seconds:.2f} s", compared_with, f"{there.seconds:.2f} s", ratio, target, at_least=True, unit="x faster")
 
 
 def _memory(work: str, here: Measured, compared_with: str, there: Measured) -> Result:

@@ -88,15 +88,16 @@ just bench --write      # writes this file
 
 ## What is measured
 
-Tables are TPC-H line items (16 columns: numbers, decimals, dates, texts) from `tpchgen-cli`, as Delta tables of Zstandard Parquet files.
-Every measurement is a process of its own. Both sides import their libraries and open the table before the clock starts, take turns on the
-same machine in the same run, and the medians are compared. What each wrote is read back by DuckDB with the table's types, and
-the run ends with an error unless row counts and contents (a hash that does not depend on the order) are equal.
+Tables are TPC-H line items (16 columns: numbers, decimals, dates, texts) from `tpchgen-cli`, as Delta tables of Zstandard Parquet
+files. Every measurement is a process of its own. Both sides import their libraries and open the table before the clock starts and
+take turns in the same run; the medians are compared. What each wrote is read back by DuckDB with the table's types, and the run
+ends with an error unless row counts and contents (a hash that does not depend on the order) are equal.
 
-- **Full delivery**: from planning to the ledger's commit: pinned version, encoding, SHA-256 and rows of every file, re-reading what was stored,
-  manifest. Bare Polars: `pl.scan_delta(...).sink_parquet(...)`, `sink_csv(compression="gzip")`, `sink_ndjson(compression="gzip")`, nothing else.
+- **Full delivery**: from planning to the ledger's commit: pinned version, encoding, SHA-256 and rows of every file, re-reading
+  what was stored, manifest. Bare Polars: `pl.scan_delta(...)` into `sink_parquet(...)`, `sink_csv(compression="gzip")`,
+  `sink_ndjson(compression="gzip")`, and nothing else.
 - **Increment**: after three commits that inserted, updated and deleted 1 % of the table. DuckDB compares the two versions' files
-  in the faster of two ways: a full join by key, and `EXCEPT ALL` both ways. The increment of the ten times larger table has as many changed rows.
+  in the faster of two ways: a full join by key, and `EXCEPT` both ways. The ten times larger table has as many changed rows.
 - **Memory**: the largest resident size of the delivering process, libraries included.
-- **Code location**: the whole process `dagster definitions validate`, with a scheduled export for each dataset.
+- **Code location**: the whole process `dagster definitions validate`, a dataset and a schedule for each export.
 """
