@@ -87,7 +87,7 @@ def run_export(
             return
         if not all(isinstance(error, TransientError) for error in failed) or dagster.retry_number >= MAX_RETRIES:
             raise Failure("\n".join(map(str, failed)), metadata=events.error_metadata(failed[0]), allow_retries=False) from None
-        time.sleep(FIRST_WAIT_SECONDS * 2**dagster.retry_number)    # here, where an interrupt ends it; Dagster's own wait sits it out
+        time.sleep(FIRST_WAIT_SECONDS * 2**dagster.retry_number)  # here, where an interrupt ends it; Dagster's own wait sits it out
         raise RetryRequested(MAX_RETRIES) from None
     except (KeyboardInterrupt, DagsterExecutionInterruptedError):
         watcher.interrupted(dagster)

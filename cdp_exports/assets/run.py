@@ -17,12 +17,11 @@ from cdp_exports.assets.ledger import open_ledger
 from cdp_exports.assets.resources import check_secrets, connection_resources
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.delivery.context import Progress, silent
-from cdp_exports.delivery.member import export_of
+from cdp_exports.delivery.member import chosen, export_of
 from cdp_exports.delivery.outcome import Outcome
 from cdp_exports.entities.export import DatasetExport
 from cdp_exports.entities.export_time import ExportTime
-from cdp_exports.entities.nearest import nearest
-from cdp_exports.errors import CdpExportsError, DeclarationError, TerminalError
+from cdp_exports.errors import CdpExportsError, TerminalError
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def run_in_process(
         TransientError: the ledger cannot be reached.
     """
     export = export_of(catalog, export_id)
-    chosen = _chosen(export_id, export, members)
+    selected = chosen(export_id, export, members)
     alone = _alone(catalog, export_id, export)
     check_secrets(alone, os.environ)
     environment = catalog.environment.name
@@ -80,7 +79,7 @@ def run_in_process(
         run_config=config,
         instance=instance,
         partition_key=str(export_time),
-        asset_selection=[dataset_export_key(export_id, member) for member in chosen],
+        asset_selection=[dataset_export_key(export_id, member) for member in selected],
         tags={"cdp/export": export_id, "cdp/connection": export.connection},
         raise_on_error=False,
     )
@@ -111,7 +110,7 @@ class _Terminal(Watcher):
 
     def ended(self, outcome: Outcome) -> None:
         self.outcomes[outcome.member] = outcome
-        self.error = None       # an earlier try's
+        self.error = None  # an earlier try's
 
     def broke_off(self, error: CdpExportsError) -> None:
         self.error = error
@@ -120,16 +119,6 @@ class _Terminal(Watcher):
         # Dagster takes an interrupt that nobody asked it for as a failure; here the person at the terminal asked.
         self.cancelled = True
         dagster.instance.report_run_canceling(dagster.run)
-
-
-def _chosen(export_id: str, export: DatasetExport, members: Sequence[str] | None) -> Sequence[str]:
-    for member in members or ():
-        if member not in export.members:
-            raise DeclarationError(
-                f"{export_id} has no member {member!r}{nearest(member, export.members)}.",
-                next_step=f"Its members are {', '.join(export.members)}.",
-            )
-    return export.members if members is None else members
 
 
 def _alone(catalog: Catalog, export_id: str, export: DatasetExport) -> Catalog:

@@ -40,7 +40,7 @@ def deliver(
         DeclarationError: no such export or member; an export time later than now.
         TransientError: the ledger is not there.
     """
-    chosen = members_of(context, export_id, tuple(members) if members is not None else None)
+    chosen = members_of(context, export_id, members)
     environment = context.catalog.environment.name
     known = known_elsewhere or {}
     if all(_recorded(member, export_time) for member in chosen):

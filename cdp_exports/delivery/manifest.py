@@ -7,7 +7,7 @@ that was begun and never published, so that a late attempt cannot publish it any
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -39,6 +39,15 @@ class ManifestRows(BaseModel):
     inserted: int
     updated: int
     deleted: int
+
+
+class _Subject(TypedDict):
+    environment: str
+    export: str
+    kind: str
+    member: str
+    export_time: str
+    delivery: str
 
 
 class Manifest(BaseModel):
@@ -106,12 +115,7 @@ def published(
     """The manifest of a delivery whose files are all verified."""
     pin = delivery.pin
     return Manifest(
-        environment=delivery.environment,
-        export=delivery.export,
-        kind=delivery.kind,
-        member=delivery.member,
-        export_time=str(delivery.export_time),
-        delivery=delivery.id,
+        **_subject(delivery),
         attempt=attempt_id,
         chain=delivery.chain,
         sequence=delivery.sequence,
@@ -133,15 +137,21 @@ def published(
 def void(delivery: Delivery, covered_by: ExportTime, at: datetime) -> Manifest:
     """The manifest that closes an export time for good."""
     return Manifest(
-        environment=delivery.environment,
-        export=delivery.export,
-        kind=delivery.kind,
-        member=delivery.member,
-        export_time=str(delivery.export_time),
-        delivery=delivery.id,
+        **_subject(delivery),
         covered_by=str(covered_by),
         created_at=at,
     )
+
+
+def _subject(delivery: Delivery) -> _Subject:
+    return {
+        "environment": delivery.environment,
+        "export": delivery.export,
+        "kind": delivery.kind,
+        "member": delivery.member,
+        "export_time": str(delivery.export_time),
+        "delivery": delivery.id,
+    }
 
 
 def path_of(folder: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -99,18 +100,26 @@ def export_of(catalog: Catalog, export_id: str) -> DatasetExport:
     return catalog.exports[export_id]
 
 
-def members_of(context: Context, export_id: str, members: tuple[str, ...] | None = None) -> list[Member]:
-    """The export's members, or those asked for.
+def chosen(export_id: str, export: DatasetExport, members: Sequence[str] | None) -> tuple[str, ...]:
+    """The members asked for in the export's order; all where none are.
 
     Raises:
-        DeclarationError: no such export or member.
+        DeclarationError: the export has no such member; the nearest name is said.
     """
-    export = export_of(context.catalog, export_id)
     for member in members or ():
         if member not in export.members:
             raise DeclarationError(
                 f"{export_id} has no member {member!r}{nearest(member, export.members)}.",
                 next_step=f"Its members are {', '.join(export.members)}.",
             )
-    chosen = [member for member in export.members if members is None or member in members]
-    return [Member(context, export_id, export, member, context.catalog.datasets[member]) for member in chosen]
+    return tuple(member for member in export.members if members is None or member in members)
+
+
+def members_of(context: Context, export_id: str, members: Sequence[str] | None = None) -> list[Member]:
+    """The export's members, or those asked for.
+
+    Raises:
+        DeclarationError: no such export or member.
+    """
+    export = export_of(context.catalog, export_id)
+    return [Member(context, export_id, export, member, context.catalog.datasets[member]) for member in chosen(export_id, export, members)]
