@@ -84,8 +84,8 @@ def _stop_tree(process: subprocess.Popen[bytes]) -> None:
 def browser_page(address: str) -> Generator[Page]:
     """A page of a headless browser at `address`; its links are relative to it."""
     with sync_playwright() as playwright:
-        # Chromium's own sandbox does not work for root and in most containers; the page is ours.
-        browser = playwright.chromium.launch(executable_path=browser_path(), args=["--no-sandbox", "--disable-gpu"])
+        # in most containers its own sandbox does not work, nor for root, and shared memory is small; the page is ours
+        browser = playwright.chromium.launch(executable_path=browser_path(), args=["--no-sandbox", "--disable-dev-shm-usage"])
         page = browser.new_page(base_url=address, viewport={"width": 1400, "height": 1400})
         page.set_default_timeout(60_000)
         yield page
