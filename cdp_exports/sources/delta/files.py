@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -62,6 +63,8 @@ def scan(files: Sequence[DataFile], layout: Layout, options: dict[str, Any] | No
 def _scan(files: Sequence[DataFile], layout: Layout, options: dict[str, Any] | None, change_types: Sequence[str]) -> pl.LazyFrame:
     import polars as pl
 
+    # Polars reads this many row groups ahead; its own choice takes half as much memory again and is no faster here.
+    os.environ.setdefault("POLARS_ROW_GROUP_PREFETCH_SIZE", "2")
     stored = [field for field in layout.fields if field.name not in layout.partitioned_by]
     schema = {field.physical: layout.dtypes[field.name] for field in stored}
     if change_types:
