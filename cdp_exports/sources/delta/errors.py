@@ -60,7 +60,7 @@ def translate(exception: BaseException, subject: str) -> CdpExportsError:
         return SourceUnreadable(f"{subject} cannot be read: its bucket does not exist.", next_step="Check `source.uri`.")
     if kind == "TableNotFoundError":
         return SourceUnreadable(
-            f"There is no Delta table at {subject}.", next_step="Check `source.uri`: it names the folder that holds `_delta_log`."
+            f"{subject} does not exist or is no Delta table.", next_step="Check `source.uri`: it names the folder that holds `_delta_log`."
         )
     if isinstance(exception, FileNotFoundError) or _has(text, _GONE):
         return SourceUnreadable(
