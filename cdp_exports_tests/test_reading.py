@@ -14,12 +14,16 @@ from typing import Any
 import deltalake
 import duckdb
 import polars as pl
+import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.fs
 import pytest
 
 from cdp_exports.delivery.deliver import deliver
 from cdp_exports.delivery.manifest import Manifest
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports_tests.delivery.world import TIMES, World
+from cdp_exports_tests.servers.seaweedfs import EXPORTER, READER, REGION, Bucket
 
 PAGE = (Path(__file__).parent.parent / "docs" / "receivers.md").read_text(encoding="utf-8")
 SNIPPETS = dict(re.findall(r"<!-- snippet: ([a-z-]+) -->\n```[a-z]+\n(.*?)\n```", PAGE, re.DOTALL))
@@ -173,6 +177,25 @@ def test_readers_of_whole_folders_skip_manifest_and_owner(world: World, tmp_path
     assert by_polars["by_glob"].height == sum(rows.values())
     with pytest.raises(pl.exceptions.PolarsError):
         pl.scan_parquet("lake/orders").collect()  # why the page asks for `hidden_file_prefix`
+
+
+def test_a_bucket_is_read_like_a_folder(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY_ID", EXPORTER.access_key_id)
+    monkeypatch.setenv("SECRET", EXPORTER.secret_access_key)
+    keys = {"access_key_id": {"env": "KEY_ID"}, "secret_access_key": {"env": "SECRET"}}
+    connection = {"type": "s3", "bucket": bucket.name, "folder": bucket.folder, "endpoint_url": bucket.url, **keys}
+    world = World.create(tmp_path, connection=connection)
+    world.write([{"id": 1, "v": "a"}, {"id": 2, "v": "b"}])
+    assert world.deliver(TIMES[1]).status == "committed"
+    world.delete("id = 1")
+    assert world.deliver(TIMES[2]).status == "committed"
+
+    reader = {"access_key": READER.access_key_id, "secret_key": READER.secret_access_key, "region": REGION}
+    store = pyarrow.fs.S3FileSystem(endpoint_override=bucket.url.removeprefix("http://"), scheme="http", **reader)
+    time = pyarrow.dataset.partitioning(pa.schema([("exportTime", pa.string())]), flavor="hive")
+    orders = pyarrow.dataset.dataset(f"{bucket.name}/{bucket.folder}/orders", filesystem=store, format="parquet", partitioning=time)
+    rows = [(row["id"], row["_change_type"], row["exportTime"]) for row in orders.to_table().to_pylist()]
+    assert sorted(rows) == [(1, "delete", TIMES[2]), (1, "insert", TIMES[1]), (2, "insert", TIMES[1])]
 
 
 @pytest.mark.parametrize(("name", "reader", "extension"), [("json_gz", "read_json", "json"), ("csv", "read_csv", "csv")])
