@@ -89,9 +89,10 @@ just bench --write      # writes this file
 ## What is measured
 
 Tables are TPC-H line items (16 columns: numbers, decimals, dates, texts) from `tpchgen-cli`, as Delta tables of Zstandard Parquet
-files. Every measurement is a process of its own. Both sides import their libraries and open the table before the clock starts and
-take turns in the same run; the medians are compared. What each wrote is read back by DuckDB with the table's types, and the run
-ends with an error unless row counts and contents (a hash that does not depend on the order) are equal.
+files with row groups of up to 128 MB, as Spark and deltalake write them. Every measurement is a process of its own. Both sides
+import their libraries and open the table before the clock starts and take turns in the same run; the medians are compared. What
+each wrote is read back by DuckDB with the table's types, and the run ends with an error unless row counts and contents (a hash
+that does not depend on the order) are equal.
 
 - **Full delivery**: from planning to the ledger's commit: pinned version, encoding, SHA-256 and rows of every file, re-reading
   what was stored, manifest. Bare Polars: `pl.scan_delta(...)` into `sink_parquet(...)`, `sink_csv(compression="gzip")`,

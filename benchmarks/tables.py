@@ -10,7 +10,7 @@ from pathlib import Path
 KEY = ("l_orderkey", "l_linenumber")
 
 _PER_SCALE = 6_001_215  # line items at scale factor 1
-_PER_FILE = 625_000
+_PER_FILE = 625_000  # in one row group of up to 128 MB, as Spark and deltalake write them
 
 
 def generate(folder: Path, rows: int) -> Path:
@@ -21,7 +21,7 @@ def generate(folder: Path, rows: int) -> Path:
     raw, table = folder / "raw" / str(rows) / "lineitem", folder / "tables" / str(rows)
     if not raw.exists():
         scale, parts = rows / _PER_SCALE, max(rows // _PER_FILE, 2)
-        options = ["-q", "-s", f"{scale:.6f}", "-T", "lineitem", "-p", str(parts), "-c", "ZSTD(1)"]
+        options = ["-q", "-s", f"{scale:.6f}", "-T", "lineitem", "-p", str(parts), "-c", "ZSTD(1)", "--row-group-bytes", "128MB"]
         making = raw.parent.with_name(f"{rows}.part")
         subprocess.run([Path(sysconfig.get_path("scripts")) / "tpchgen-cli", "parquet", *options, "-o", making], check=True)
         making.rename(raw.parent)
