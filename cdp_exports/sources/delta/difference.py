@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from cdp_exports.sources.delta.files import DataFile
+from cdp_exports.sources.delta.files import DataFile, from_action
 from cdp_exports.sources.delta.log import Commit, FileAction
 from cdp_exports.sources.delta.plan import Piece, Plan
+from cdp_exports.sources.delta.rearrangement import rearrangements
+from cdp_exports.sources.delta.schema import Layout
 from cdp_exports.sources.delta.snapshot import Snapshot
 
 
@@ -18,7 +20,8 @@ def file_difference(after: Snapshot, upto: Snapshot, commits: Sequence[Commit | 
     """
     if not (after.layout.native and upto.layout.native):
         return None
-    rearranged = _rearranged([commit for commit in commits if commit is not None]) if None not in commits else set[str]()
+    known = [commit for commit in commits if commit is not None]
+    rearranged = _rearranged(after, upto, known) if len(known) == len(commits) else set[str]()
     minus = _lacking(after.files, upto.files, rearranged)
     plus = _lacking(upto.files, after.files, rearranged)
     return Plan([Piece(minus, after.layout)], [Piece(plus, upto.layout)])
@@ -40,12 +43,15 @@ def _lacking(these: Mapping[str, DataFile], those: Mapping[str, DataFile], rearr
     return lacking
 
 
-def _rearranged(commits: Sequence[Commit]) -> set[str]:
+def _rearranged(after: Snapshot, upto: Snapshot, commits: Sequence[Commit]) -> set[str]:
     """Files whose rows were only moved between files (OPTIMIZE, Z-order).
 
     Files that one such commit removed and added in one partition share their rows. Files connected in that way,
     none of which a data change added or removed, hold the same rows before and after: none of them need be read.
+    Where one of the exchanges does not add up, as of rows added under the name of a rearrangement, all are read.
     """
+    files = {**upto.files, **after.files}       # partition values of a removed file stand surely only where it was added
+    layout = after.layout
     parent: dict[str, str] = {}
 
     def root(location: str) -> str:
@@ -55,16 +61,18 @@ def _rearranged(commits: Sequence[Commit]) -> set[str]:
 
     changed: set[str] = set()
     for commit in commits:
-        for actions in _by_partition(action for action in (*commit.adds, *commit.removes) if not action.data_change):
-            for action in actions:
-                parent[root(action.location)] = root(actions[0].location)
+        layout = layout if commit.metadata is None else Layout.of(commit.metadata)
+        files.update((add.location, from_action(add, layout)) for add in commit.adds if add.location not in files)
+        for group in rearrangements(_moved(commit.removes, files), _moved(commit.adds, files)):
+            locations = [file.location for file in (*group.removed, *group.added)]
+            for location in locations:
+                parent[root(location)] = root(locations[0])
+            if not group.adds_up:
+                changed.update(locations)
         changed.update(action.location for action in (*commit.adds, *commit.removes) if action.data_change)
     touched = {root(location) for location in changed if location in parent}
     return {location for location in list(parent) if root(location) not in touched}
 
 
-def _by_partition(actions: Iterable[FileAction]) -> Iterable[list[FileAction]]:
-    groups: dict[tuple[tuple[str, str | None], ...], list[FileAction]] = {}
-    for action in actions:
-        groups.setdefault(tuple(sorted(action.partition.items())), []).append(action)
-    return groups.values()
+def _moved(actions: Iterable[FileAction], files: Mapping[str, DataFile]) -> list[DataFile]:
+    return [files[action.location] for action in actions if not action.data_change and action.location in files]

@@ -23,8 +23,9 @@ CHANGE_TYPE = "_change_type"
 class DataFile:
     """A Parquet file of the table.
 
-    `partition`: typed values by column name. `deleted`: positions (0-based) of the rows its deletion vector takes
-    away; `only`: nothing but the rows at these positions is meant.
+    `rows`: how many it holds by the log, without those its deletion vector takes away; None where the log does not say.
+    `partition`: typed values by column name, in the order of the table's partition columns. `deleted`: positions
+    (0-based) of the rows its deletion vector takes away; `only`: nothing but the rows at these positions is meant.
     """
 
     location: str
@@ -38,11 +39,9 @@ class DataFile:
 def from_action(action: FileAction, layout: Layout) -> DataFile:
     """A file as a log entry names it."""
     values = {
-        field.name: _partition_value(action.partition.get(field.physical), layout.dtypes[field.name])
-        for field in layout.fields
-        if field.name in layout.partitioned_by
+        name: _partition_value(action.partition.get(layout.physical[name]), layout.dtypes[name]) for name in layout.partitioned_by
     }
-    return DataFile(action.location, action.size, None, values)
+    return DataFile(action.location, action.size, action.rows, values)
 
 
 def scan(files: Sequence[DataFile], layout: Layout, options: dict[str, Any] | None, change_types: Sequence[str] = ()) -> pl.LazyFrame:

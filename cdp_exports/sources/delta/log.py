@@ -16,8 +16,9 @@ from cdp_exports.sources.delta.storage import Storage
 class FileAction:
     """A file that a commit added or removed, or a file of its change feed.
 
-    `partition` holds strings by physical column name, as the log does. `data_change` False: the rows were only
-    rearranged. `masked`: it carries a deletion vector.
+    `partition` holds strings by physical column name, as the log does; for a removed file an engine may leave it out.
+    `data_change` False: the rows were only rearranged. `masked`: it carries a deletion vector. `rows`: how many it
+    holds without those the vector takes away; known only for rearranged files, and where the log says it.
     """
 
     location: str
@@ -25,6 +26,7 @@ class FileAction:
     partition: Mapping[str, str | None]
     data_change: bool
     masked: bool
+    rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,19 +56,22 @@ def entry_path(version: int) -> str:
 def _parse(storage: Storage, version: int, entry: bytes) -> Commit:
     actions: dict[str, list[FileAction]] = {"add": [], "remove": [], "cdc": []}
     metadata: Mapping[str, Any] | None = None
-    timestamp: int | None = None
+    timestamp: Any = None
     for line in entry.splitlines():
         if not line.strip():
             continue
         for kind, body in json.loads(line).items():
             if kind in actions:
+                vector = body.get("deletionVector")
+                data_change = body.get("dataChange", True)
                 actions[kind].append(
                     FileAction(
                         location=storage.location(body["path"]),
                         size=body.get("size") or 0,
                         partition=body.get("partitionValues") or {},
-                        data_change=body.get("dataChange", True),
-                        masked=body.get("deletionVector") is not None,
+                        data_change=data_change,
+                        masked=vector is not None,
+                        rows=None if data_change else _rows(body.get("stats"), vector),
                     )
                 )
             elif kind == "metaData":
@@ -76,9 +81,27 @@ def _parse(storage: Storage, version: int, entry: bytes) -> Commit:
     return Commit(
         version=version,
         digest=hashlib.sha256(entry).hexdigest(),
-        committed_at=None if timestamp is None else datetime.fromtimestamp(timestamp / 1000, UTC),
+        committed_at=_moment(timestamp),
         adds=tuple(actions["add"]),
         removes=tuple(actions["remove"]),
         changes=tuple(actions["cdc"]),
         metadata=metadata,
     )
+
+
+def _rows(stats: str | None, vector: Mapping[str, Any] | None) -> int | None:
+    """The rows of a file by its statistics, which an engine may leave out, less those its deletion vector takes away."""
+    count: int | None = json.loads(stats).get("numRecords") if stats else None
+    return count if count is None or vector is None else count - vector["cardinality"]
+
+
+def _moment(timestamp: Any) -> datetime | None:
+    """Milliseconds since 1970 by the protocol; None for what is no such moment, since any engine may have written it.
+
+    >>> _moment(1790000000000).year, _moment(1790000000000000), _moment("2026-09-21"), _moment(None)
+    (2026, None, None, None)
+    """
+    try:
+        return datetime.fromtimestamp(timestamp / 1000, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None

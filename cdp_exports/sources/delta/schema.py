@@ -56,6 +56,11 @@ class Layout:
         )
 
     @cached_property
+    def physical(self) -> Mapping[str, str]:
+        """The columns' names in the data files and in the log's partition values."""
+        return {field.name: field.physical for field in self.fields}
+
+    @cached_property
     def dtypes(self) -> pl.Schema:
         """Polars' types by column name. Raises SourceUnreadable for a type that cannot be carried."""
         import polars as pl

@@ -48,17 +48,19 @@ class Snapshot:
         actions = pl.DataFrame(self.table.get_add_actions())
         count = actions.height
         partitions: list[dict[str, Any]] = actions["partition"].to_list() if "partition" in actions.columns else [{}] * count
+        partitions = [{name: values[name] for name in self.layout.partitioned_by} for values in partitions]
         for name in self.layout.partitioned_by:
             if self.layout.dtypes[name] == pl.Binary:       # deltalake hands the escaped text over
                 partitions = [{**values, name: values[name] and binary(values[name].decode())} for values in partitions]
         rows = actions["num_records"].to_list() if "num_records" in actions.columns else [None] * count
         deleted = self._deleted()
-        return {
-            location: DataFile(location, size, known, partition, deleted.get(location))
-            for location, size, known, partition in zip(
-                map(self.storage.location, actions["path"]), actions["size_bytes"], rows, partitions, strict=True
-            )
-        }
+        files: dict[str, DataFile] = {}
+        for path, size, known, partition in zip(actions["path"], actions["size_bytes"], rows, partitions, strict=True):
+            location = self.storage.location(path)
+            gone = deleted.get(location)
+            left = known if known is None or gone is None else known - gone.len()
+            files[location] = DataFile(location, size, left, partition, gone)
+        return files
 
     def _deleted(self) -> dict[str, pl.Series]:
         """The positions that deletion vectors take away, by location."""
@@ -83,7 +85,7 @@ class Snapshot:
         for file in self.files.values():
             if file.rows is None:
                 return None
-            total += file.rows - (0 if file.deleted is None else file.deleted.len())
+            total += file.rows
         return total
 
     def frame(self) -> pl.LazyFrame:
