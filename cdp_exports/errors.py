@@ -16,7 +16,8 @@
     │   ├── LedgerRefused       the ledger's database: its path, credentials, rights, space, a file that is none
     │   ├── ClockSkew           export times run ahead of the ledger's clock
     │   ├── NotCounted          rows read, delivered and left out do not add up
-    │   └── NotIntact           what the destination holds differs from what was written
+    │   ├── NotIntact           what the destination holds differs from what was written
+    │   └── Unexpected          a fault of this package or of a library it uses
     ├── TransientError          may pass by itself: retried                                       exit 1
     └── Skip                    by rule, nothing is delivered now: outcome `skipped`              exit 3
 
@@ -161,6 +162,10 @@ class NotCounted(TerminalError):
 
 class NotIntact(TerminalError):
     code = "not_intact"
+
+
+class Unexpected(TerminalError):
+    code = "unexpected"
 
 
 class TransientError(CdpExportsError):

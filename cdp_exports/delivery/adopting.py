@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from cdp_exports.delivery import manifest
 from cdp_exports.delivery.member import Member
 from cdp_exports.delivery.memory import manifests
 from cdp_exports.delivery.publishing import settle
 from cdp_exports.entities.export_time import ExportTime
-from cdp_exports.errors import Occupied, Skip
+from cdp_exports.errors import LedgerBehind, Occupied, Skip
 from cdp_exports.ledger.records import Delivery, Pin, State
 
 
@@ -20,18 +22,9 @@ def adopt(member: Member) -> int:
         NotIntact: a manifest cannot be read.
     """
     for delivery in member.open_deliveries():
-        try:
+        with suppress(Skip, Occupied, LedgerBehind):  # closed, somebody else's, or recorded below
             settle(member, member.destination_of(delivery.pin), delivery)
-        except (Skip, Occupied):
-            continue  # closed, or pinned by a ledger that did not know of the manifest there: that one is recorded below
-    found = [
-        _delivery(member, folder, document)
-        for folder, document in manifests(member)
-        if not document.void
-        and document.environment == member.environment
-        and document.export in member.exports
-        and document.member in member.members
-    ]
+    found = [_delivery(member, folder, document) for folder, document in manifests(member) if not document.void]
     return member.context.ledger.adopt(sorted(found, key=lambda delivery: delivery.export_time))
 
 

@@ -38,13 +38,13 @@ def attempting(
     member: Member, held: Holding, delivery: Delivery, *, run_id: str, folder: str | None = None
 ) -> Generator[tuple[Attempt, Files]]:
     """An attempt and its files (in the delivery's folder, or another); if it fails it leaves as little as it may."""
-    attempt = member.context.ledger.start_attempt(held.lease, delivery.id, run_id)
+    attempt = held.write(lambda lease: member.context.ledger.start_attempt(lease, delivery.id, run_id))
     files = Files(member, held, delivery, attempt, folder=folder)
     try:
         yield attempt, files
     except BaseException as ended:
         end = superseded() if isinstance(ended, Exception) and held.is_lost() else ended  # what it met was the other's doing
-        files.give_up(end)
+        files.give_up()
         _record_end(member, attempt, end)
         if end is ended:
             raise
@@ -91,14 +91,14 @@ class Files:
         self._done(WrittenFile(index, original.rows or 0, size, digest.hexdigest()))
 
     def keep(self) -> None:
-        """From here on a manifest may list these files: giving up no longer removes them."""
+        """From here on a manifest may list these files: only a sweep, which reads it, removes them."""
         self._kept = True
 
-    def give_up(self, ended: BaseException) -> None:
-        """Leave nothing behind of what nobody will ever see: open uploads, and this attempt's files unless they may be the delivery."""
+    def give_up(self) -> None:
+        """Leave nothing behind of what nobody will ever see: open uploads, and this attempt's own files."""
         for _, writer in self._writers.values():
             writer.abort()
-        if self._kept and not isinstance(ended, Skip):  # a Skip: another manifest stands there for good
+        if self._kept:
             return
         paths = [record.path for record in self.records]
         try:
@@ -122,8 +122,7 @@ class Files:
 
     def _open(self, index: int) -> ByteStream:
         path = self.path(index)
-        self._held.check()
-        self._member.context.ledger.begin_file(self._held.lease, self._attempt.id, path)
+        self._held.write(lambda lease: self._member.context.ledger.begin_file(lease, self._attempt.id, path))
         writer = self.destination.open(path)
         self._writers[index] = (path, writer)
         return writer

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import traceback
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cdp_exports.delivery import manifest
 from cdp_exports.delivery.attempt import attempt_delivery
@@ -17,8 +20,11 @@ from cdp_exports.delivery.planning import Plan, plan, refuse_if_ledger_is_behind
 from cdp_exports.delivery.publishing import covered, in_doubt, settle
 from cdp_exports.delivery.sweeping import sweep
 from cdp_exports.entities.export_time import ExportTime
-from cdp_exports.errors import CdpExportsError, DeclarationError, Skip
+from cdp_exports.errors import CdpExportsError, DeclarationError, DestinationRefused, Occupied, Skip, Unexpected
 from cdp_exports.ledger.records import Delivery, SkipRecord, State
+
+if TYPE_CHECKING:
+    from cdp_exports.destinations.destination import FileDestination
 
 
 def deliver(
@@ -48,7 +54,7 @@ def deliver(
         return
     context.ledger.note_time(environment, export_id, export_time)
     try:
-        with holding(context.ledger, environment, export_id, run_id=run_id, export_time=export_time) as held:
+        with holding(context.ledger, environment, chosen[0].exports, run_id=run_id, export_time=export_time) as held:
             for member in chosen:
                 yield _outcome(member, held, export_time, run_id=run_id, full=full, known_to_dagster=known.get(member.id))
     except Skip as skip:
@@ -73,6 +79,8 @@ def _outcome(
         )
     except CdpExportsError as error:
         return _ended(member, export_time, error, run_id)
+    except Exception as fault:  # noqa: BLE001  the other members are delivered all the same
+        return _ended(member, export_time, _unexpected(fault), run_id)
 
 
 def _deliver(
@@ -109,36 +117,51 @@ def _settle_open(member: Member, export_time: ExportTime) -> Delivery | None:
     mine: Delivery | None = None
     for delivery in member.open_deliveries():
         destination = member.destination_of(delivery.pin)
-        try:
-            settled = settle(member, destination, delivery)
-        except Skip:
-            if delivery.export_time == export_time:
-                raise
+        settled = _settle(member, destination, delivery, export_time)
+        if delivery.export_time == export_time:
+            mine = settled
+        elif settled is None or settled.state is State.COMMITTED:
             continue
-        if settled is not None:
-            mine = settled if delivery.export_time == export_time else mine
-        elif delivery.state is State.PUBLISHING:
-            raise in_doubt(member, delivery)
-        elif delivery.export_time == export_time:
-            mine = delivery
         elif delivery.export_time > export_time:
             raise covered(str(delivery.export_time))
         else:
-            _close(member, delivery, export_time)
+            _close(member, destination, delivery, export_time)
     return mine
 
 
-def _close(member: Member, delivery: Delivery, covered_by: ExportTime) -> None:
-    """Make it impossible for a late attempt to publish an export time that a later one takes over."""
-    destination = member.destination_of(delivery.pin)
-    document = manifest.void(delivery, covered_by, member.context.ledger.now())
-    if destination.create(manifest.path_of(delivery.pin.folder), document.encode()):
-        member.context.ledger.cover(delivery.id, covered_by)
-        return
+def _settle(member: Member, destination: FileDestination, delivery: Delivery, export_time: ExportTime) -> Delivery | None:
+    """The delivery as it stands now: committed after all, or still pinned; None where it was closed."""
     try:
-        settle(member, destination, delivery)  # it was published at the last moment: then it is the delivery
+        settled = settle(member, destination, delivery)
+    except Skip:
+        if delivery.export_time == export_time:
+            raise
+        return None
+    except (Occupied, DestinationRefused):
+        if delivery.state is State.PUBLISHING:
+            raise in_doubt(member, delivery) from None
+        if delivery.export_time >= export_time or destination.place == member.destination.place:
+            raise
+        return delivery
+    if settled is None and delivery.state is State.PUBLISHING:
+        raise in_doubt(member, delivery)
+    return settled or delivery
+
+
+def _close(member: Member, destination: FileDestination, delivery: Delivery, covered_by: ExportTime) -> None:
+    """Close an export time that a later one takes over, so that nobody publishes it any more: in the ledger, whose fence
+    holds off attempts that are still alive, and at the destination, which outlives the ledger."""
+    document = manifest.void(delivery, covered_by, member.context.ledger.now())
+    try:
+        if not destination.create(manifest.path_of(delivery.pin.folder), document.encode()) and settle(member, destination, delivery):
+            return  # published at the last moment: then it is the delivery
     except Skip:
         return
+    except (Occupied, DestinationRefused):
+        if destination.place == member.destination.place:
+            raise
+        # the place it was pinned to is gone, or somebody else's now: there the ledger alone closes it
+    member.context.ledger.cover(delivery.id, covered_by)
 
 
 def _pin(member: Member, held: Holding, export_time: ExportTime, planned: Plan, run_id: str) -> Delivery:
@@ -159,8 +182,19 @@ def _pin(member: Member, held: Holding, export_time: ExportTime, planned: Plan, 
         run_id=run_id,
         pinned_at=member.context.ledger.now(),
     )
-    member.context.ledger.pin(held.lease, delivery)
+    held.write(lambda lease: member.context.ledger.pin(lease, delivery))
     return delivery
+
+
+def _unexpected(fault: Exception) -> Unexpected:
+    """Its own text may hold data: only its kind and place are told."""
+    where = traceback.extract_tb(fault.__traceback__)[-1]
+    error = Unexpected(
+        f"An unexpected fault, {type(fault).__name__} at {Path(where.filename).name}:{where.lineno}.",
+        next_step="Nothing was published. Report it with this line; another export time begins where the last delivery ended.",
+    )
+    error.__cause__ = fault
+    return error
 
 
 def _committed(member: Member, delivery: Delivery, *, sent: bool) -> Outcome:

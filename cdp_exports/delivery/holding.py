@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import CdpExportsError, Skip, TransientError
@@ -17,12 +18,15 @@ HEARTBEAT_SECONDS = 15.0
 WAIT_SECONDS = 6 * 3600.0  # a run of another export time waits this long for its turn
 POLL_SECONDS = 1.0
 
+T = TypeVar("T")
+
 
 class Holding:
-    """The lease while it is held; `check` before every step that others would see."""
+    """The export's lease while it is held, and that of the id it had before: a run under the old id is a rival too."""
 
-    def __init__(self, ledger: Ledger, lease: Lease) -> None:
-        self.lease = lease
+    def __init__(self, ledger: Ledger, leases: list[Lease]) -> None:
+        self.lease = leases[0]
+        self._leases = leases
         self._ledger = ledger
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="lease-heartbeat", daemon=True)
@@ -30,24 +34,41 @@ class Holding:
 
     def check(self) -> None:
         """Raises Skip(superseded) where another run has taken over; a run that only stood still goes on."""
-        if not self._ledger.renew(self.lease, seconds=LEASE_SECONDS):
+        if not self._renew():
             raise superseded()
 
     def is_lost(self) -> bool:
         """Whether another run has certainly taken over."""
+        with suppress(CdpExportsError):
+            return not self._renew()
+        return False
+
+    def write(self, fenced: Callable[[Lease], T]) -> T:
+        """A write to the ledger that only the holder may do. If this run merely stood still it is done after all.
+
+        Raises:
+            Skip: another run has taken over.
+        """
         try:
-            return not self._ledger.renew(self.lease, seconds=LEASE_SECONDS)
-        except CdpExportsError:
-            return False
+            return fenced(self.lease)
+        except Skip:
+            self.check()
+            return fenced(self.lease)
 
     def stop(self) -> None:
+        """No more heartbeats; the leases are free."""
         self._done.set()
         self._thread.join()
+        release(self._ledger, self._leases)
+
+    def _renew(self) -> bool:
+        renewed = [self._ledger.renew(lease, seconds=LEASE_SECONDS) for lease in self._leases]
+        return all(renewed)
 
     def _beat(self) -> None:
         while not self._done.wait(HEARTBEAT_SECONDS):
             with suppress(CdpExportsError):  # the ledger decides: `check` and every fenced write ask it again
-                self._ledger.renew(self.lease, seconds=LEASE_SECONDS)
+                self._renew()
 
 
 def superseded() -> Skip:
@@ -59,33 +80,53 @@ def superseded() -> Skip:
     )
 
 
+def release(ledger: Ledger, leases: list[Lease]) -> None:
+    """Free them; where the ledger is away they run out by themselves."""
+    for lease in leases:
+        with suppress(CdpExportsError):
+            ledger.release(lease)
+
+
 @contextmanager
-def holding(ledger: Ledger, environment: str, export: str, *, run_id: str, export_time: ExportTime) -> Generator[Holding]:
-    """Hold the export's lease; wait for a run of another export time.
+def holding(ledger: Ledger, environment: str, exports: tuple[str, ...], *, run_id: str, export_time: ExportTime) -> Generator[Holding]:
+    """Hold the lease of an export (its id, then the one it had before); wait for a run of another export time.
 
     Raises:
-        Skip: `already_running`, another run delivers this very export time.
+        Skip: `already_running`, another run that is alive delivers this very export time.
         TransientError: the other export time's run did not end in time.
     """
     deadline = time.monotonic() + WAIT_SECONDS
-    while (lease := ledger.acquire(environment, export, run_id=run_id, export_time=export_time, seconds=LEASE_SECONDS)) is None:
-        holder = ledger.holder(environment, export)
+    rivals: dict[tuple[str, int], Lease] = {}  # as first seen: one that is renewed after that is alive
+    while isinstance(taken := _acquire(ledger, environment, exports, run_id=run_id, export_time=export_time), str):
+        holder = ledger.holder(environment, taken)
         if holder is not None and holder.export_time == export_time:
-            raise Skip(
-                f"Run {holder.run_id} is delivering this export time now.",
-                next_step="Wait for it; if that run died, its place is free a minute after it.",
-                reason="already_running",
-            )
+            seen = rivals.setdefault((holder.export, holder.token), holder)
+            if holder.expires_at > seen.expires_at:
+                raise Skip(
+                    f"Run {holder.run_id} is delivering this export time now.",
+                    next_step="Wait for it: `cdp-exports history` shows how it ends.",
+                    reason="already_running",
+                )
         if time.monotonic() > deadline:
             raise TransientError(
                 f"The run of another export time has held the export for {WAIT_SECONDS / 3600:.0f} hours.",
                 next_step="See what it does with `cdp-exports history`, then run again.",
             )
         time.sleep(POLL_SECONDS)
-    held = Holding(ledger, lease)
+    held = Holding(ledger, taken)
     try:
         yield held
     finally:
         held.stop()
-        with suppress(CdpExportsError):  # then it runs out by itself
-            ledger.release(held.lease)
+
+
+def _acquire(ledger: Ledger, environment: str, exports: tuple[str, ...], *, run_id: str, export_time: ExportTime) -> list[Lease] | str:
+    """All leases, or none and the id whose lease somebody else holds."""
+    leases: list[Lease] = []
+    for export in exports:
+        lease = ledger.acquire(environment, export, run_id=run_id, export_time=export_time, seconds=LEASE_SECONDS)
+        if lease is None:
+            release(ledger, leases)
+            return export
+        leases.append(lease)
+    return leases

@@ -20,6 +20,7 @@ from cdp_exports.errors import DeclarationError
 from cdp_exports.ledger.records import Delivery, Pin
 
 if TYPE_CHECKING:
+    from cdp_exports.delivery.manifest import Manifest
     from cdp_exports.destinations.destination import FileDestination
 
 
@@ -57,6 +58,19 @@ class Member:
             "dataset_id": self.id,
             "member_id": self.id,
         }
+
+    def owns(self, document: Manifest) -> bool:
+        """Whether a manifest is this member's, under its present or its former name."""
+        return document.environment == self.environment and document.export in self.exports and document.member in self.members
+
+    @property
+    def former_names(self) -> list[dict[str, str]]:
+        """What the templates could name, under each combination of present and former ids; the present one first."""
+        return [
+            {**self.names, "export_id": export, "dataset_id": member, "member_id": member}
+            for export in self.exports
+            for member in self.members
+        ]
 
     @property
     def destination(self) -> FileDestination:

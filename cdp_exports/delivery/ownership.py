@@ -15,28 +15,55 @@ NAME = "_owner"
 
 
 def claim(member: Member, destination: FileDestination, folder: str) -> None:
-    """Own the folder, or find that we do; an export or member renamed with `formerly` keeps its folder.
+    """Own the folder, or find that we do; an export or member renamed with `formerly` keeps its folder and puts its new name there.
 
     Raises:
         Occupied: another environment, export or member owns it.
     """
-    path = f"{folder}/{NAME}".lstrip("/")  # a path of the export time alone has its owner beside it
     mine = {"environment": member.environment, "export": member.export_id, "member": member.id}
-    if destination.create(path, json.dumps(mine).encode()):
+    content = json.dumps(mine).encode()
+    while not destination.create(_path(folder), content):
+        owner = owner_of(destination, folder)
+        if owner is None:
+            continue  # removed in between
+        _refuse(member, destination, folder, owner)
+        if owner != mine:
+            destination.put(_path(folder), content)
         return
-    content = destination.read(path)
+
+
+def refuse_if_occupied(member: Member, destination: FileDestination, folder: str) -> None:
+    """Ask without claiming.
+
+    Raises:
+        Occupied: another environment, export or member owns the folder.
+    """
+    owner = owner_of(destination, folder)
+    if owner is not None:
+        _refuse(member, destination, folder, owner)
+
+
+def owner_of(destination: FileDestination, folder: str) -> dict[str, str] | None:
+    """Environment, export and member that own a folder; None where nobody does."""
+    content = destination.read(_path(folder))
     if content is None:
-        claim(member, destination, folder)
-        return
+        return None
     try:
         owner = json.loads(content)
-        keeps = (owner["environment"] == member.environment, owner["export"] in member.exports, owner["member"] in member.members)
+        return {key: str(owner[key]) for key in ("environment", "export", "member")}
     except (ValueError, TypeError, KeyError):
-        owner, keeps = {"export": "something else"}, (False,)
-    if not all(keeps):
-        said = " / ".join(str(owner.get(key)) for key in ("environment", "export", "member") if owner.get(key))
-        raise Occupied(
-            f"{destination.uri(folder)} belongs to {said}.",
-            next_step="Give this export another `path` or connection folder; if it was only renamed, declare its old id as `formerly`;"
-            f" if that owner is gone for good, remove {destination.uri(path)}.",
-        )
+        return {"environment": "something else", "export": "", "member": ""}
+
+
+def _refuse(member: Member, destination: FileDestination, folder: str, owner: dict[str, str]) -> None:
+    if owner["environment"] == member.environment and owner["export"] in member.exports and owner["member"] in member.members:
+        return
+    raise Occupied(
+        f"{destination.uri(folder)} belongs to {' / '.join(filter(None, owner.values()))}.",
+        next_step="Give this export another `path` or connection folder; if it was only renamed, declare its old id as `formerly`;"
+        f" if that owner is gone for good, remove what it delivered there and {destination.uri(_path(folder))}.",
+    )
+
+
+def _path(folder: str) -> str:
+    return f"{folder}/{NAME}".lstrip("/")  # a path of the export time alone has its owner beside it

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from cdp_exports.delivery import manifest
 from cdp_exports.delivery.holding import Holding, superseded
 from cdp_exports.delivery.member import Member
-from cdp_exports.errors import InDoubt, NotIntact, Occupied, Skip
+from cdp_exports.entities.export_time import ExportTime
+from cdp_exports.errors import DestinationRefused, InDoubt, LedgerBehind, Occupied, Skip
 from cdp_exports.ledger.records import Attempt, Counts, Delivery, FileRecord, SourcePin
 
 if TYPE_CHECKING:
@@ -28,20 +29,38 @@ def publish(
 
     Raises:
         Skip: another attempt published first, or a later export time closed this one.
+        DestinationRefused: the manifest was refused, so it is certain that nothing was published.
         InDoubt: the manifest that stood there is gone.
     """
-    ledger = member.context.ledger
-    document = manifest.published(delivery, attempt.id, counts, files, sources, ledger.now())
+    ledger, path = member.context.ledger, manifest.path_of(delivery.pin.folder)
+    document = manifest.published(delivery, attempt.id, counts, files, sources, ledger.now()).encode()
+    held.write(lambda lease: ledger.publishing(lease, attempt.id, counts))
     held.check()
-    ledger.publishing(held.lease, attempt.id, counts)
-    if destination.create(manifest.path_of(delivery.pin.folder), document.encode()):
-        return ledger.commit(delivery.id, attempt.id, counts=counts, files=files, run_id=attempt.run_id)
-    settled = settle(member, destination, delivery)
+    try:
+        created = destination.create(path, document)
+        settled = None if created else settle(member, destination, delivery)
+    except (DestinationRefused, Occupied):
+        held.write(lambda lease: ledger.reopen(lease, delivery.id))
+        raise
+    if created:
+        return _commit(member, destination, delivery, attempt, counts, files)
     if settled is None:
         raise in_doubt(member, delivery)
     if settled.attempt_id != attempt.id:
         raise superseded()
     return settled
+
+
+def _commit(
+    member: Member, destination: FileDestination, delivery: Delivery, attempt: Attempt, counts: Counts, files: tuple[FileRecord, ...]
+) -> Delivery:
+    try:
+        return member.context.ledger.commit(delivery.id, attempt.id, counts=counts, files=files, run_id=attempt.run_id)
+    except Skip:
+        # It had been decided while this attempt stood still, and the receiver has taken what was delivered: a second
+        # manifest would have it delivered twice.
+        destination.delete([manifest.path_of(delivery.pin.folder)])
+        raise
 
 
 def settle(member: Member, destination: FileDestination, delivery: Delivery) -> Delivery | None:
@@ -51,24 +70,37 @@ def settle(member: Member, destination: FileDestination, delivery: Delivery) -> 
 
     Raises:
         Skip: a void manifest closed it.
-        Occupied: the manifest is another delivery's.
-        NotIntact: the manifest's files are not those that the ledger saw written.
+        LedgerBehind: the ledger was restored from a backup, and does not know what was delivered there.
+        Occupied: the manifest is of somebody else.
+        NotIntact: it cannot be read.
     """
     path = manifest.path_of(delivery.pin.folder)
     content = destination.read(path)
     if content is None:
         return None
     found = manifest.decode(content, destination.uri(path))
-    if found.delivery != delivery.id:
+    if not member.owns(found):
         raise Occupied(
-            f"{destination.uri(path)} belongs to another delivery ({found.export}/{found.member}, {found.delivery}).",
-            next_step="If the ledger was replaced, rebuild it with `cdp-exports adopt`; else give this export a folder of its own.",
+            f"{destination.uri(path)} is of {found.environment} / {found.export} / {found.member}.",
+            next_step="Give this export a folder of its own, and run a new export time.",
         )
     if found.covered_by is not None:
-        closed_by = type(delivery.export_time).parse(found.covered_by)
-        member.context.ledger.cover(delivery.id, closed_by)
-        raise covered(str(closed_by))
-    return _adopt(member, delivery, found)
+        member.context.ledger.cover(delivery.id, ExportTime.parse(found.covered_by))
+        raise covered(found.covered_by)
+    attempts = {attempt.id: attempt for attempt in member.context.ledger.attempts(delivery.id)}
+    attempt = attempts.get(found.attempt or "")
+    files = manifest.files_of(found, delivery.pin.folder)
+    if found.delivery != delivery.id or attempt is None or not _same_files(files, attempt.files):
+        raise LedgerBehind(
+            f"{destination.uri(path)} is of a delivery that this ledger did not see: it was restored from a backup, or replaced.",
+            next_step=f"Mend the ledger with `cdp-exports adopt {member.export_id}`.",
+        )
+    return member.context.ledger.commit(delivery.id, attempt.id, counts=manifest.counts_of(found), files=files, run_id=attempt.run_id)
+
+
+def _same_files(listed: tuple[FileRecord, ...], written: tuple[FileRecord, ...]) -> bool:
+    """All of them, each as the ledger saw it written, or none."""
+    return {file.path: file.sha256 for file in listed} == {file.path: file.sha256 for file in written}
 
 
 def covered(by: str) -> Skip:
@@ -84,19 +116,7 @@ def in_doubt(member: Member, delivery: Delivery) -> InDoubt:
     """What a run ends with where publishing was begun and nothing is there now."""
     command = f"cdp-exports resolve {member.export_id} --member {member.id} --at {delivery.export_time}"
     return InDoubt(
-        "Publishing was begun and no manifest is there: either it never was, or the receiver has already taken the files.",
+        f"Publishing the delivery of {delivery.export_time} was begun and no manifest of it is there:"
+        " either it never was, or the receiver has already taken the files.",
         next_step=f"Ask the receiver. If they have the files: `{command} --delivered`; if not: `{command} --resend`.",
     )
-
-
-def _adopt(member: Member, delivery: Delivery, found: manifest.Manifest) -> Delivery:
-    """All the manifest's files together, each as the ledger saw it written, or none."""
-    attempts = {attempt.id: attempt for attempt in member.context.ledger.attempts(delivery.id)}
-    attempt = attempts.get(found.attempt or "")
-    files = manifest.files_of(found, delivery.pin.folder)
-    if attempt is None or {file.path: file.sha256 for file in files} != {file.path: file.sha256 for file in attempt.files}:
-        raise NotIntact(
-            "The manifest at the destination does not list the files that this ledger saw written.",
-            next_step="The ledger or the destination was restored from a backup: compare them with `cdp-exports verify`.",
-        )
-    return member.context.ledger.commit(delivery.id, attempt.id, counts=manifest.counts_of(found), files=files, run_id=attempt.run_id)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cdp_exports.delivery import manifest
 from cdp_exports.delivery.attempt import Files, attempting
 from cdp_exports.delivery.holding import Holding, holding
 from cdp_exports.delivery.member import Member
+from cdp_exports.delivery.ownership import owner_of
 from cdp_exports.delivery.rows import reading_of
 from cdp_exports.delivery.sweeping import sweep
 from cdp_exports.delivery.verifying import inspect
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import DeclarationError, HistoryLost, NotCounted
 from cdp_exports.ledger.records import Attempt, Delivery, State
+
+if TYPE_CHECKING:
+    from cdp_exports.destinations.destination import FileDestination
 
 
 def replay(member: Member, export_time: ExportTime, *, run_id: str, replace: bool = False, to: str | None = None) -> Delivery:
@@ -24,7 +30,7 @@ def replay(member: Member, export_time: ExportTime, *, run_id: str, replace: boo
         DeclarationError: nothing was committed at this export time; or it is intact and `replace` was not said.
         HistoryLost: neither the source nor the destination has the rows any more.
     """
-    with holding(member.context.ledger, member.environment, member.export_id, run_id=run_id, export_time=export_time) as held:
+    with holding(member.context.ledger, member.environment, member.exports, run_id=run_id, export_time=export_time) as held:
         delivery = member.delivery(export_time)
         if delivery is None or delivery.state is not State.COMMITTED:
             raise DeclarationError(
@@ -36,31 +42,56 @@ def replay(member: Member, export_time: ExportTime, *, run_id: str, replace: boo
                 f"The delivery of {export_time} is intact at the destination.",
                 next_step="Say `--replace` to write it again all the same, or `--to FOLDER` to write it elsewhere.",
             )
+        if to is not None:
+            _refuse_folder(member, member.destination_of(delivery.pin), to)
         with attempting(member, held, delivery, run_id=run_id, folder=to) as (attempt, files):
             return _send(member, held, delivery, attempt, files, to)
 
 
 def _send(member: Member, held: Holding, delivery: Delivery, attempt: Attempt, files: Files, to: str | None) -> Delivery:
     ledger, destination = member.context.ledger, files.destination
-    assert delivery.counts is not None
     _write(member, delivery, files)
-    records = tuple(files.records)
-    folder = to or delivery.pin.folder
-    moved = delivery.model_copy(
-        update={"pin": delivery.pin.model_copy(update={"folder": folder}), "files": records, "attempt_id": attempt.id}
-    )
-    document = manifest.published(moved, attempt.id, delivery.counts, records, delivery.pin.sources, ledger.now()).encode()
-    held.check()
     files.keep()
+    records = tuple(files.records)
     if to is None:
-        destination.put(manifest.path_of(folder), document)
-        ledger.replace(delivery.id, attempt.id, files=records, run_id=attempt.run_id)
+        held.write(lambda lease: ledger.replace(lease, delivery.id, attempt.id, files=records, run_id=attempt.run_id))
+        replaced = _put_manifest(member, destination, delivery.export_time)
         sweep(member)
-    elif destination.create(manifest.path_of(folder), document):
-        ledger.end_attempt(attempt.id, "committed")
-    else:
-        raise DeclarationError(f"{destination.uri(folder)} holds a delivery already.", next_step="Name another folder.")
-    return moved
+        return replaced
+    copy = delivery.model_copy(
+        update={"pin": delivery.pin.model_copy(update={"folder": to}), "files": records, "attempt_id": attempt.id},
+    )
+    if not destination.create(manifest.path_of(to), _manifest(member, copy)):
+        raise DeclarationError(f"{destination.uri(to)} holds a delivery already.", next_step="Name another folder.")
+    ledger.end_attempt(attempt.id, "committed")
+    return copy
+
+
+def _put_manifest(member: Member, destination: FileDestination, export_time: ExportTime) -> Delivery:
+    """Show what the ledger holds. If this run stood still and another replay came between, the ledger's word is put again."""
+    while True:
+        delivery = member.delivery(export_time)
+        assert delivery is not None
+        destination.put(manifest.path_of(delivery.pin.folder), _manifest(member, delivery))
+        now = member.delivery(export_time)
+        if now is not None and now.attempt_id == delivery.attempt_id:
+            return delivery
+
+
+def _manifest(member: Member, delivery: Delivery) -> bytes:
+    assert delivery.counts is not None
+    assert delivery.attempt_id is not None
+    at = member.context.ledger.now()
+    return manifest.published(delivery, delivery.attempt_id, delivery.counts, delivery.files, delivery.pin.sources, at).encode()
+
+
+def _refuse_folder(member: Member, destination: FileDestination, to: str) -> None:
+    """A copy stands where nothing is ever delivered."""
+    parts = to.split("/")
+    for depth in range(1, len(parts) + 1):
+        parent = "/".join(parts[:depth])
+        if owner_of(destination, parent) is not None:
+            raise DeclarationError(f"{destination.uri(parent)} belongs to an export.", next_step="Name a folder outside of it.")
 
 
 def _write(member: Member, delivery: Delivery, files: Files) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from cdp_exports.delivery.holding import holding
 from cdp_exports.delivery.member import Member
 from cdp_exports.delivery.publishing import settle
 from cdp_exports.entities.export_time import ExportTime
-from cdp_exports.errors import DeclarationError
+from cdp_exports.errors import DeclarationError, DestinationRefused, Occupied
 from cdp_exports.ledger.records import Delivery, State
 
 
@@ -21,7 +23,7 @@ def resolve(member: Member, export_time: ExportTime, *, delivered: bool, run_id:
         Skip: its run is still going on, or the export time was closed.
     """
     ledger = member.context.ledger
-    with holding(ledger, member.environment, member.export_id, run_id=run_id, export_time=export_time) as held:
+    with holding(ledger, member.environment, member.exports, run_id=run_id, export_time=export_time) as held:
         delivery = member.delivery(export_time)
         if delivery is None or delivery.state is not State.PUBLISHING or delivery.attempt_id is None:
             said = "is unknown" if delivery is None else f"is {delivery.state.value}"
@@ -29,11 +31,12 @@ def resolve(member: Member, export_time: ExportTime, *, delivered: bool, run_id:
                 f"{member.export_id}/{member.id} at {export_time} {said}, not in doubt.",
                 next_step="`cdp-exports history` shows what stands in doubt.",
             )
-        settled = settle(member, member.destination_of(delivery.pin), delivery)
-        if settled is not None:
-            return settled
+        with suppress(Occupied, DestinationRefused):  # nothing of ours can be seen there: what the person says holds
+            settled = settle(member, member.destination_of(delivery.pin), delivery)
+            if settled is not None:
+                return settled
         if not delivered:
-            ledger.reopen(held.lease, delivery.id)
+            held.write(lambda lease: ledger.reopen(lease, delivery.id))
         else:
             attempt = next(attempt for attempt in ledger.attempts(delivery.id) if attempt.id == delivery.attempt_id)
             assert delivery.counts is not None  # recorded with the intent to publish

@@ -33,11 +33,17 @@ def start(connection: Connection, lease: Lease, delivery_id: str, run_id: str) -
 
 
 def end(connection: Connection, attempt_id: str, status: str, *, error_code: str | None, error: str | None, next_step: str | None) -> None:
+    """How it ended, by its own account; what another run has decided of it meanwhile stands, save that it is no longer in the dark."""
     connection.execute(
         update(attempts)
-        .where(attempts.c.id == attempt_id)
+        .where(attempts.c.id == attempt_id, attempts.c.status.in_(("running", "abandoned")))
         .values(status=status, ended_at=clock.now(connection), error_code=error_code, error=error, next_step=next_step)
     )
+
+
+def supersede(connection: Connection, attempt_id: str, *, at: datetime) -> None:
+    """It was the delivery, and another attempt is now."""
+    connection.execute(update(attempts).where(attempts.c.id == attempt_id).values(status="superseded", ended_at=at))
 
 
 def abandon(connection: Connection, delivery_id: str) -> None:

@@ -75,7 +75,7 @@ def _read(url: str) -> URL:
     wanted = "Write sqlite:///path/to/ledger.db or postgresql://user:password@host/database."
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError):     # their words repeat the URL, and with it the password
+    except (ArgumentError, ValueError):  # their words repeat the URL, and with it the password
         raise DeclarationError("The ledger's URL cannot be read.", next_step=wanted) from None
     if parsed.drivername in {"postgres", "postgresql"}:
         parsed = parsed.set(drivername="postgresql+psycopg2")
@@ -99,9 +99,9 @@ def _sqlite_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None       # transactions begin where `_begin` says, not where sqlite3 guesses
+        connection.isolation_level = None  # transactions begin where `_begin` says, not where sqlite3 guesses
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA synchronous = FULL")     # a commit outlives a power cut
+        connection.execute("PRAGMA synchronous = FULL")  # a commit outlives a power cut
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

@@ -114,14 +114,17 @@ def cover(connection: Connection, delivery_id: str, covered_by: ExportTime) -> N
     attempts.abandon(connection, delivery_id)
 
 
-def replace(connection: Connection, delivery_id: str, attempt_id: str, *, delivered: Sequence[FileRecord], run_id: str) -> None:
+def replace(
+    connection: Connection, lease: Lease, delivery_id: str, attempt_id: str, *, delivered: Sequence[FileRecord], run_id: str
+) -> None:
+    fence(connection, lease)
     row = _locked(connection, delivery_id)
     if row.state is not State.COMMITTED:
         raise _decided(row)
     if row.attempt_id == attempt_id:
         return
     now = clock.now(connection)
-    attempts.end(connection, row.attempt_id, "superseded", error_code=None, error=None, next_step=None)
+    attempts.supersede(connection, row.attempt_id, at=now)
     _set(connection, delivery_id, attempt_id=attempt_id, bytes=sum(file.bytes or 0 for file in delivered), run_id=run_id)
     _decide_for(connection, delivery_id, attempt_id, delivered, run_id=run_id, at=now)
 
@@ -138,6 +141,9 @@ def adopt(connection: Connection, delivery: Delivery) -> bool:
         connection.execute(insert(deliveries).values(_values(delivery)))
     elif row.state in OPEN:
         connection.execute(update(deliveries).where(here).values(_values(delivery)))
+    elif row.state is State.COMMITTED and row.id == delivery.id and row.attempt_id != delivery.attempt_id:
+        attempts.supersede(connection, row.attempt_id, at=clock.now(connection))
+        _set(connection, row.id, attempt_id=delivery.attempt_id, bytes=delivery.bytes)
     else:
         return False
     at = delivery.committed_at or delivery.pinned_at

@@ -142,14 +142,15 @@ class Ledger:
         with self._database.write() as connection:
             deliveries.reopen(connection, lease, delivery_id)
 
-    def replace(self, delivery_id: str, attempt_id: str, *, files: Iterable[FileRecord], run_id: str) -> None:
-        """A replay succeeded in place: the committed delivery's files are now this attempt's, the former attempt is superseded.
-        Chain and counts stay."""
+    def replace(self, lease: Lease, delivery_id: str, attempt_id: str, *, files: Iterable[FileRecord], run_id: str) -> None:
+        """A replay wrote all its files: the committed delivery's files are now this attempt's, the former attempt is superseded.
+        Chain and counts stay. Fenced."""
         with self._database.write() as connection:
-            deliveries.replace(connection, delivery_id, attempt_id, delivered=tuple(files), run_id=run_id)
+            deliveries.replace(connection, lease, delivery_id, attempt_id, delivered=tuple(files), run_id=run_id)
 
     def adopt(self, found: Iterable[Delivery]) -> int:
-        """Record committed deliveries rebuilt from manifests, with one attempt each, that are not here as committed or covered.
+        """Record committed deliveries rebuilt from manifests, with one attempt each, that are not here as committed or covered;
+        a committed one that was replayed since takes over the manifest's files.
 
         One transaction. How many were recorded."""
         with self._database.write() as connection:

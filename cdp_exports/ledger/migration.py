@@ -30,7 +30,7 @@ def bring_up_to_date(database: Database) -> None:
         return
     database.enable_readers_beside_writer()
     with database.write() as connection:
-        if not database.is_sqlite:      # in SQLite a writing transaction is the only one
+        if not database.is_sqlite:  # in SQLite a writing transaction is the only one
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         current = _revision(connection)
         if current != REVISION:

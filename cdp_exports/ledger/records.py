@@ -19,9 +19,9 @@ class State(StrEnum):
     """Where a delivery stands. `pinned` and `publishing` are open; the others are final."""
 
     PINNED = "pinned"
-    PUBLISHING = "publishing"       # the intent to create the manifest is recorded
+    PUBLISHING = "publishing"  # the intent to create the manifest is recorded
     COMMITTED = "committed"
-    COVERED = "covered"             # closed by a later delivery before it was published
+    COVERED = "covered"  # closed by a later delivery before it was published
 
 
 class SourcePin(_Record):
@@ -44,18 +44,18 @@ class Pin(_Record):
     `mapping` renames columns (`from`, `to`); `reason` says why this is a full, where it is one.
     """
 
-    mode: Literal["full", "incremental"]    # what this delivery is
+    mode: Literal["full", "incremental"]  # what this delivery is
     changes: Literal["added", "all"]
     sources: tuple[SourcePin, ...]
     key: tuple[str, ...]
     connection_id: str
-    connection: dict[str, Any]              # the connection as declared: secrets by name only
+    connection: dict[str, Any]  # the connection as declared: secrets by name only
     target: str
-    owner_folder: str                       # the member's folder, where `_owner` stands
+    owner_folder: str  # the member's folder, where `_owner` stands
     folder: str
     file_name: str
     format: dict[str, Any]
-    columns: tuple[dict[str, Any], ...]     # the manifest's `schema`
+    columns: tuple[dict[str, Any], ...]  # the manifest's `schema`
     mapping: tuple[dict[str, str], ...] = ()
     definition: dict[str, Any]
     table_uri: str | None = None  # as declared; not in the manifest, so unknown where the ledger was rebuilt from it
@@ -69,7 +69,7 @@ class FileRecord(_Record):
     rows: int | None = None
     bytes: int | None = None
     sha256: str | None = None
-    verified_by: str | None = None          # None until the destination proved it
+    verified_by: str | None = None  # None until the destination proved it
     removed: bool = False
 
 
@@ -108,22 +108,22 @@ class Delivery(_Record):
 
     id: str
     environment: str
-    kind: str                               # dataset | segment
+    kind: str  # dataset | segment
     export: str
     member: str
     export_time: ExportTime
     chain: str
-    sequence: int                           # 1 is the full that the chain begins with
+    sequence: int  # 1 is the full that the chain begins with
     base_export_time: ExportTime
     previous_export_time: ExportTime | None
     state: State
     pin: Pin
-    attempt_id: str | None = None           # the attempt that is publishing or was committed
-    counts: Counts | None = None            # once committed
+    attempt_id: str | None = None  # the attempt that is publishing or was committed
+    counts: Counts | None = None  # once committed
     bytes: int | None = None
-    files: tuple[FileRecord, ...] = ()      # once committed
+    files: tuple[FileRecord, ...] = ()  # once committed
     covered_by: ExportTime | None = None
-    run_id: str | None = None               # the run that pinned it, later the one that committed it
+    run_id: str | None = None  # the run that pinned it, later the one that committed it
     pinned_at: datetime
     committed_at: datetime | None = None
 

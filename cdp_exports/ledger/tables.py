@@ -47,8 +47,8 @@ leases = Table(
     metadata,
     Column("environment", Name, primary_key=True),
     Column("export", Name, primary_key=True),
-    Column("token", BigInteger, nullable=False),    # grows with every holder, stays when it is released
-    Column("run_id", Name),                         # null: released
+    Column("token", BigInteger, nullable=False),  # grows with every holder, stays when it is released
+    Column("run_id", Name),  # null: released
     Column("export_time", ExportTimeKey),
     Column("expires_at", UtcTimestamp),
 )
@@ -97,7 +97,7 @@ attempts = Table(
     # A delivery changes its id where a manifest at the destination says that another one was first.
     Column("delivery_id", Uuid, ForeignKey("cdp_deliveries.id", onupdate="CASCADE"), nullable=False),
     Column("number", Integer, nullable=False),
-    Column("token", BigInteger, nullable=False),    # of the lease; 0: only a manifest tells of it
+    Column("token", BigInteger, nullable=False),  # of the lease; 0: only a manifest tells of it
     Column("run_id", Name, nullable=False),
     Column("status", String(16), nullable=False),
     Column("started_at", UtcTimestamp, nullable=False),
@@ -115,7 +115,7 @@ Index(
     postgresql_where=text("status = 'running'"),
 )
 
-last_attempts = Table(                              # so that the state of 1,000 exports is read without their whole history
+last_attempts = Table(  # so that the state of 1,000 exports is read without their whole history
     "cdp_last_attempts",
     metadata,
     Column("environment", Name, primary_key=True),
@@ -133,7 +133,7 @@ files = Table(
     Column("bytes", BigInteger),
     Column("sha256", String(64)),
     Column("verified_by", String(16)),
-    Column("delivered", Boolean, nullable=False, server_default=false()),   # in the closed list of a committed delivery
+    Column("delivered", Boolean, nullable=False, server_default=false()),  # in the closed list of a committed delivery
     Column("removed", Boolean, nullable=False, server_default=false()),
     Index("cdp_files_by_path", "path"),
 )

@@ -293,7 +293,7 @@ def test_a_ledger_that_pinned_without_knowing_of_the_manifest_is_mended(tmp_path
     assert len(world.member.open_deliveries()) == 1
     broken.unlink()
     (tmp_path / "hidden").rename(hidden)
-    assert code(world.deliver(TIMES[1])) == "occupied"
+    assert code(world.deliver(TIMES[1])) == "ledger_behind"
     assert adopt(world.member) == 1
     world.write([{"id": 20, "v": "a"}])
     assert world.deliver(TIMES[2]).status == "committed"

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from cdp_exports.delivery.holding import holding
 from cdp_exports.delivery.resolving import resolve
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import DeclarationError
@@ -125,12 +126,19 @@ def test_two_runs_at_once_are_one_delivery(tmp_path: Path) -> None:
 
 def test_the_second_run_names_the_first(tmp_path: Path) -> None:
     world = begun(World.create(tmp_path))
-    first = Other(world, TIMES[1], "close")
-    first.wait_until_stopped()
-    second = world.deliver(TIMES[1])
-    assert second.skip is not None and second.skip.reason == "already_running"
-    assert "run-" in second.skip.message
-    first.wake()
+    with holding(world.ledger, "test", ("orders_out",), run_id="the-first", export_time=ExportTime.parse(TIMES[1])):
+        second = world.deliver(TIMES[1])
+    assert second.skip is not None
+    assert second.skip.reason == "already_running"
+    assert "the-first" in second.skip.message
+    assert world.deliver(TIMES[1]).status == "committed"
+
+
+def test_a_run_that_died_is_taken_over_by_the_next(tmp_path: Path) -> None:
+    world = begun(World.create(tmp_path))
+    Other(world, TIMES[1], "close", interrupt="kill").dies()
+    assert world.deliver(TIMES[1]).status == "committed", "unattended: nobody runs it again and again"
+    nothing_lost_nothing_twice(world, TIMES[3])
 
 
 def test_a_run_of_another_export_time_waits(tmp_path: Path) -> None:

@@ -10,6 +10,6 @@ context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
     version_table=VERSION_TABLE,
-    render_as_batch=True,       # SQLite alters most things by copying the table
+    render_as_batch=True,  # SQLite alters most things by copying the table
 )
 context.run_migrations()
