@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class Head:
     """One committed state of a table.
 
-    `commit` is a hash of the commit itself: the same version with another hash is another history.
+    `commit` is a hash of the commit itself, or `checkpoint:` and one of the state where only that is left: the same
+    version with another hash is another history.
     """
 
     table_id: str

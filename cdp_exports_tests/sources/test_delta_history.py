@@ -125,19 +125,58 @@ def test_a_cleaned_log_has_lost_its_versions(path: Path) -> None:
     check(path, 3, 5, ["id"], ["delta-cdf", "delta-files", "delta-snapshots"])
 
 
-def test_a_version_without_its_log_entry_can_be_read_but_not_proved(path: Path) -> None:
-    write_deltalake(path, rows(4), mode="append")
+def without_log_entries(path: Path) -> None:
+    """Of the newest version only its checkpoint is left."""
     DeltaTable(path).create_checkpoint()
+    for number in range(DeltaTable(path).version() + 1):
+        entry(path, number).unlink()
+
+
+def test_a_version_of_which_only_a_checkpoint_is_left_stays_provably_the_same(path: Path) -> None:
+    write_deltalake(path, rows(4), mode="append")
     write_deltalake(path, rows(5), mode="append")
-    newest = entry(path, 2).read_bytes()
-    for version in range(3):
-        entry(path, version).unlink()
+    later = entry(path, 2).read_bytes()
+    entry(path, 2).unlink()
+    without_log_entries(path)
     head = source(path).head()
-    assert (head.version, source(path).rows(1).expected) == (1, 4)
-    with lost("log_cleaned"):
-        source(path).at(1)
-    entry(path, 2).write_bytes(newest)
+    assert (head.version, source(path).at(1), source(path).rows(1).expected) == (1, head, 4)
+    DeltaTable(path).create_checkpoint()
+    assert source(path).head().commit == head.commit
+    entry(path, 2).write_bytes(later)
+    assert (source(path).head().version, source(path).at(1).commit) == (2, head.commit)
     check(path, 1, 2, ["id"], ["delta-cdf", "delta-files", "delta-snapshots"])
+    moved = path.with_name("moved")
+    path.rename(moved)
+    assert source(moved).at(1).commit == head.commit
+
+
+def test_another_state_under_a_version_of_which_only_a_checkpoint_is_left_has_another_digest(path: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(path, other)
+    for table, number in ((path, 5), (other, 6)):
+        write_deltalake(table, rows(number), mode="append")
+        without_log_entries(table)
+    one, two = source(path).head(), source(other).head()
+    assert ((one.table_id, one.version), one.commit != two.commit) == ((two.table_id, two.version), True)
+
+
+def test_a_version_delivered_by_its_log_entry_is_not_proved_by_a_checkpoint_later(path: Path) -> None:
+    delivered = source(path).head()
+    DeltaTable(path).create_checkpoint()
+    entry(path, 0).unlink()
+    assert source(path).at(0).commit != delivered.commit
+
+
+def test_a_version_behind_a_gap_in_the_log_is_lost(path: Path) -> None:
+    for number in range(4, 9):
+        write_deltalake(path, rows(number), mode="append")
+        if number in (5, 8):
+            DeltaTable(path).create_checkpoint()
+    entry(path, 3).unlink()
+    assert [source(path).at(version).version for version in (0, 1, 2, 5)] == [0, 1, 2, 5]
+    for version in (3, 4):
+        with lost("log_cleaned"):
+            source(path).at(version)
 
 
 def test_a_feed_that_lacks_a_log_entry_is_left_for_the_file_difference(path: Path) -> None:

@@ -15,8 +15,9 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from cdp_exports.sources.delta.table import DeltaTableSource
+from cdp_exports.sources.source import Head
 from cdp_exports_tests.sources.comparing import check, comparable, rows_of, table_rows
-from cdp_exports_tests.sources.handmade import actions, commit, masked, removal
+from cdp_exports_tests.sources.handmade import actions, commit, entry, masked, removal
 
 WAYS = ["delta-files", "delta-snapshots"]
 
@@ -89,6 +90,19 @@ def test_deletion_vectors_take_rows_away(with_vectors: Path) -> None:
         assert rows.frame.collect()["id"].sort().to_list() == ids
         assert rows.expected == len(ids)
         assert rows.frame.select(pl.len()).collect().item() == len(ids)
+
+
+def test_a_checkpoint_with_another_deletion_vector_has_another_digest(with_vectors: Path) -> None:
+    heads: list[Head] = []
+    (add,) = actions(with_vectors, 3, "add")
+    for positions in ([1, 2], [1, 3]):
+        commit(with_vectors, 4, [removal(add), masked(add, positions)])
+        DeltaTable(with_vectors).create_checkpoint()
+        entry(with_vectors, 4).unlink()
+        heads.append(source(with_vectors).head())
+        entry(with_vectors, 4).with_suffix(".checkpoint.parquet").unlink()
+    one, two = heads
+    assert (one.version, two.version, one.commit != two.commit) == (4, 4, True)
 
 
 def test_the_file_difference_of_deletion_vectors_is_only_the_rows_between_them(with_vectors: Path) -> None:

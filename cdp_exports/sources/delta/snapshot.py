@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -73,6 +75,20 @@ class Snapshot:
             self.storage.location(uri): (~selection).arg_true().cast(pl.get_index_type())
             for uri, selection in zip(kept["filepath"], kept["selection_vector"], strict=True)
         }
+
+    @property
+    def digest(self) -> str:
+        """Of the state itself, for a version whose log entry is gone: its table, metadata, files and their deleted rows.
+
+        It does not depend on where the table lies, nor on how often its checkpoint was written.
+        """
+        files = sorted(
+            [location.removeprefix(f"{self.storage.uri}/"), file.size, None if file.deleted is None else file.deleted.to_list()]
+            for location, file in self.files.items()
+        )
+        metadata = [json.loads(self.layout.schema), self.layout.partitioned_by, dict(self.configuration)]
+        state = json.dumps([self.table_id, self.version, metadata, files], sort_keys=True)
+        return f"checkpoint:{hashlib.sha256(state.encode()).hexdigest()}"
 
     @property
     def bytes(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -46,25 +45,17 @@ class DeltaTableSource:
         with reading(self._name):
             snapshot = self._newest = self._load(None)
             self._snapshots[snapshot.version] = snapshot
-            commit = self._log(snapshot.version, snapshot.version)[0]
-            if commit is not None:
-                return self._head(snapshot, commit)
-            # Only a checkpoint is left of this version: readable, yet `at` can never prove that it is still the same.
-            digest = hashlib.sha256(f"{snapshot.table_id} {snapshot.version} without its log entry".encode()).hexdigest()
-            return Head(snapshot.table_id, snapshot.version, digest, self._storage.modified("_delta_log/_last_checkpoint"))
+            return self._head(snapshot)
 
     def at(self, version: int) -> Head:
-        """An earlier state. Raises HistoryLost where it, or its log entry, is gone."""
+        """An earlier state. Raises HistoryLost where neither log entries nor a checkpoint describe it any more.
+
+        Where only a checkpoint is left, `commit` is the state's own digest. That proves a version the same which was
+        already like this when it was delivered. One delivered by its log entry, which was cleaned later, has another
+        digest then, so its history counts as lost: nothing is left to prove it the same.
+        """
         with reading(self._name):
-            snapshot = self._at(version)
-            commit = self._log(version, version)[0]
-            if commit is None:
-                raise HistoryLost(
-                    f"{self._name} no longer has the log entry of version {version}, so it cannot be proved to be the same.",
-                    next_step=f"{_FULL} Export more often than `delta.logRetentionDuration`, or lengthen that.",
-                    reason="log_cleaned",
-                )
-            return self._head(snapshot, commit)
+            return self._head(self._at(version))
 
     def columns(self, version: int) -> tuple[Column, ...]:
         """The columns at a version; types in Delta's words, the field's comment as description."""
@@ -197,7 +188,10 @@ class DeltaTableSource:
                 reason="vacuumed",
             )
 
-    def _head(self, snapshot: Snapshot, commit: Commit) -> Head:
+    def _head(self, snapshot: Snapshot) -> Head:
+        (commit,) = self._log(snapshot.version, snapshot.version)
+        if commit is None:
+            return Head(snapshot.table_id, snapshot.version, snapshot.digest, self._storage.modified("_delta_log/_last_checkpoint"))
         committed_at = commit.committed_at or self._storage.modified(entry_path(snapshot.version))
         return Head(snapshot.table_id, snapshot.version, commit.digest, committed_at)
 
@@ -205,4 +199,5 @@ class DeltaTableSource:
 def _lacks_log(exception: Exception) -> bool:
     """Whether a version cannot be rebuilt because log entries or checkpoints are gone (deltalake has no type for it)."""
     text = str(exception).lower()
-    return any(mark in text for mark in ("no files in log segment", "no table metadata or protocol", "logsegment", "log segment"))
+    marks = ("no files in log segment", "no table metadata or protocol", "logsegment", "log segment", "gap between checkpoint")
+    return any(mark in text for mark in marks)
