@@ -14,6 +14,7 @@ from cdp_exports.entities.secret import Secret
 from cdp_exports.errors import CdpExportsError, DeclarationError, HistoryLost, SourceUnreadable, TransientError
 from cdp_exports.increments.net import net_changes
 from cdp_exports.sources import open_source, reading
+from cdp_exports.sources.delta.errors import translate
 from cdp_exports.sources.delta.table import DeltaTableSource
 from cdp_exports_tests.servers.seaweedfs import ADMIN, READER, REGION, Bucket, Identity
 from cdp_exports_tests.sources.comparing import MEMORY, rows_of
@@ -75,6 +76,33 @@ def test_a_corrupt_data_file_surfaces_through_the_net_change(path: Path) -> None
     net = net_changes(difference.minus, difference.plus, key=[], changes="all", subsets=True, memory_limit=MEMORY)
     with pytest.raises(SourceUnreadable, match="corrupt"), reading("The dataset orders"), net:
         pytest.fail("nothing can be said about these rows")
+
+
+MARKS = ["timeout", "slow down", "access denied", "503 service", "not found", "nosuchbucket", "unsupported"]
+
+
+@pytest.mark.parametrize("name", MARKS)
+@pytest.mark.parametrize("text", ["file:///{}/part-0.parquet: corrupt", 'Error { path: "lake/{}/p=1/part-0.parquet" }', "/lake/{}/x"])
+def test_what_a_table_is_called_does_not_tell_what_went_wrong(name: str, text: str) -> None:
+    assert "is corrupt" in translate(OSError(text.replace("{}", name)), "The dataset orders").message
+
+
+ANSWER = """Error performing GET https://lake/timeouts/x in 2ms - Server returned non-2xx status code: {}: <?xml version="1.0"?>
+<Error><Code>{}</Code><Message>{}</Message><Resource>/timeouts/x</Resource></Error>"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (("403 Forbidden", "AccessDenied", "Access Denied."), "credentials were refused"),
+        (("400 Bad Request", "ExpiredToken", "It has expired"), "credentials were refused"),
+        (("404 Not Found", "NoSuchBucket", "No such bucket"), "bucket does not exist"),
+        (("503 Service Unavailable", "SlowDown", "Reduce your rate"), "did not answer"),
+        (("404 Not Found", "NoSuchKey", "The key does not exist"), "is missing"),
+    ],
+)
+def test_what_a_store_answers_tells_what_went_wrong(answer: tuple[str, str, str], expected: str) -> None:
+    assert expected in translate(OSError(ANSWER.format(*answer)), "The dataset orders").message
 
 
 def test_a_data_file_that_vanishes_while_it_is_read(path: Path) -> None:

@@ -1,12 +1,14 @@
 """What the libraries below a Delta table raise, said in the words of `cdp_exports.errors`.
 
 Neither deltalake nor Polars has error types for what matters here (is it worth trying again?), so the text of the
-message is matched. Their text is not repeated: it may quote values of the table. It stays in the cause.
+message is matched, without the paths it names: a table may be called `timeouts`. Their text is not repeated: it may
+quote values of the table. It stays in the cause.
 """
 
 from __future__ import annotations
 
 import errno
+import re
 from json import JSONDecodeError
 
 from cdp_exports.errors import CdpExportsError, SourceUnreadable, TransientError
@@ -23,6 +25,7 @@ _FORBIDDEN = (
 _NO_BUCKET = ("nosuchbucket", "bucket does not exist")
 _GONE = ("not found", "no such file", "notfound")
 _UNKNOWN_FEATURE = ("unsupported", "not supported", "reader feature", "error parsing property")
+_PATH = re.compile(r"""[^\s<>"'()]*/[^\s<>"'()]*""")     # but no code in an XML answer: <Code>AccessDenied</Code>
 
 
 def is_of_a_library(exception: BaseException) -> bool:
@@ -43,9 +46,11 @@ def translate(exception: BaseException, subject: str) -> CdpExportsError:
     'transient'
     >>> translate(OSError("Generic S3 error: 403 Forbidden"), "s3://lake/orders").message
     's3://lake/orders cannot be read: the credentials were refused or lack the right to read it.'
+    >>> translate(OSError("data/timeouts/part-0.parquet: not a Parquet file"), "timeouts").code
+    'source_unreadable'
     """
     kind = type(exception).__name__
-    text = f"{kind} {exception}".lower()
+    text = _PATH.sub("", f"{kind} {exception}".lower())
     if isinstance(exception, TimeoutError | ConnectionError) or _has(text, _UNREACHABLE):
         return TransientError(
             f"{subject} cannot be reached: the store did not answer.",
