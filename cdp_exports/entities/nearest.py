@@ -13,9 +13,14 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
     >>> nearest("ordrs", ["orders", "customers"])
     " (did you mean 'orders'?)"
+    >>> nearest("ID", ["Idea", "id"])
+    " (did you mean 'id'?)"
     >>> nearest("zebra", ["orders"])
     ''
     """
+    names = list(names)
+    if other_case := next((other for other in names if other.casefold() == name.casefold()), None):
+        return f" (did you mean {other_case!r}?)"
     # difflib takes 40 ms among 1,000 similar names and a catalog may have as many wrong references, so it sees only the likely ones
     pairs = _pairs(name)
     likely = nlargest(20, names, key=lambda other: len(pairs & _pairs(other)))
