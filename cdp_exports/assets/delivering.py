@@ -107,7 +107,7 @@ def _deliver(
         run_id=dagster.run.run_id,
         members=members,
         full=DeliveryConfig(**dagster.op_execution_context.op_config).full,
-        known_elsewhere=known_to_dagster(dagster.instance, catalog.environment.name, export_id, members),
+        known_elsewhere=known_to_dagster(dagster.instance, catalog, export_id, members),
     ):
         watcher.ended(outcome)
         if outcome.error is not None and outcome.status == "failed":
@@ -161,19 +161,31 @@ def _tell(dagster: AssetExecutionContext, context: Context, outcome: Outcome) ->
         yield events.check_result(key, outcome)
 
 
-def known_to_dagster(instance: DagsterInstance, environment: str, export_id: str, members: Sequence[str]) -> Mapping[str, ExportTime]:
-    """The newest export time of each member that Dagster holds a materialization of this environment for.
+def known_to_dagster(instance: DagsterInstance, catalog: Catalog, export_id: str, members: Sequence[str]) -> Mapping[str, ExportTime]:
+    """The newest export time of each member that Dagster holds a materialization of this environment for, former ids included.
 
     What people reported by hand, or what another environment of the same instance delivered, does not count.
     """
+    environment = catalog.environment.name
     known: dict[str, ExportTime] = {}
     for member in members:
-        key = _key(export_id, member)
-        for partition in sorted(instance.get_materialized_partitions(key), reverse=True):
-            if _is_ours(instance, key, partition, environment):
-                known[member] = ExportTime.parse(partition)
-                break
+        keys = [
+            dataset_export_key(export, dataset)
+            for export in (export_id, catalog.exports[export_id].formerly)
+            for dataset in (member, catalog.datasets[member].formerly)
+            if export and dataset
+        ]
+        newest = [time for key in keys if (time := _newest(instance, key, environment)) is not None]
+        if newest:
+            known[member] = max(newest)
     return known
+
+
+def _newest(instance: DagsterInstance, key: AssetKey, environment: str) -> ExportTime | None:
+    for partition in sorted(instance.get_materialized_partitions(key), reverse=True):
+        if _is_ours(instance, key, partition, environment):
+            return ExportTime.parse(partition)
+    return None
 
 
 def _is_ours(instance: DagsterInstance, key: AssetKey, partition: str, environment: str) -> bool:

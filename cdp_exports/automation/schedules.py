@@ -47,12 +47,15 @@ def _schedule(catalog: Catalog, export_id: str, cadence: Cadence) -> ScheduleDef
 
 
 def _name_tick(catalog: Catalog, export_id: str, tick: ExportTime, instance: DagsterInstance) -> ExportTime:
-    """The export time of a tick: its own minute, or a minted one where that is not new or the ledger's clock is not there yet."""
+    """The export time of a tick: its own minute, or a minted one where a later one exists or the ledger's clock is not there yet.
+
+    A tick that is evaluated once more after a crash gets the same.
+    """
     environment = catalog.environment.name
     ledger = open_ledger(catalog.environment, instance)
     formerly = catalog.exports[export_id].formerly
     newest = ledger.newest_time(environment, export_id, *([formerly] if formerly else []))
-    if (newest is None or newest < tick) and tick.at <= ledger.now():
+    if (newest is None or newest <= tick) and tick.at <= ledger.now():
         ledger.note_time(environment, export_id, tick)
         return tick
     return ledger.mint(environment, export_id, formerly)

@@ -63,11 +63,13 @@ def _next_time(opened: Session, export: str) -> ExportTime:
 
 def _member(member: Member, export_time: ExportTime, full: bool, statuses: list[int]) -> Document:
     from cdp_exports.delivery.memory import newest_manifest
+    from cdp_exports.delivery.ownership import refuse_if_occupied
     from cdp_exports.delivery.planning import plan, refuse_if_ledger_is_behind
 
     warnings = list(_open_deliveries(member))
     try:
         refuse_if_ledger_is_behind(member, None, newest_manifest(member, member.last_committed()), full=full)
+        refuse_if_occupied(member, member.destination, member.owner_folder())
         planned = plan(member, export_time, full=full)
         statuses.append(DONE)
     except CdpExportsError as error:
