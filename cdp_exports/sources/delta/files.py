@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from cdp_exports.sources.delta.log import FileAction
@@ -118,6 +119,7 @@ def _casts() -> pl.ScanCastOptions:
     )
 
 
+@lru_cache(maxsize=10_000)
 def _partition_value(text: str | None, dtype: pl.DataType) -> Any:
     """A typed partition value; an empty string is null.
 
