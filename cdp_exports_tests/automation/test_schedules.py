@@ -70,6 +70,13 @@ def test_a_tick_asks_for_its_own_minute(tmp_path: Path, stored_instance: Dagster
     assert times(stored_instance) == ["202601010500"]
 
 
+def test_a_tick_evaluated_again_after_a_crash_asks_for_the_same_minute(tmp_path: Path, stored_instance: DagsterInstance) -> None:
+    catalog = catalog_at(tmp_path, schedule=EVERY_3H)
+    requests = [tick(catalog, stored_instance, TICK) for _ in range(2)]
+    assert [request.partition_key for request in requests if isinstance(request, RunRequest)] == ["202601010500"] * 2
+    assert times(stored_instance) == ["202601010500"]
+
+
 def test_a_tick_that_is_not_the_newest_gets_a_new_minute(tmp_path: Path, stored_instance: DagsterInstance) -> None:
     catalog = catalog_at(tmp_path, schedule=EVERY_3H)
     ledger = open_ledger(catalog.environment, stored_instance)
