@@ -1,8 +1,9 @@
-"""A lazy frame as a stream of batches, cut into files of an exact number of rows."""
+"""The rows of a lazy frame: counted as they come, cut into files of an exact number of rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from threading import Lock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +22,26 @@ def batch_rows(width: int) -> int:
     return min(max(_CELLS // width, _ROWS.start), _ROWS.stop - 1)
 
 
+class RowsRead:
+    """Counts the rows as a query makes them, and ends the query at its next batch when `stop` raises."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self._adding = Lock()
+        self.rows = 0
+        """How many rows were read so far."""
+
+    def of(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """The same frame, counted."""
+        return frame.map_batches(self._count, streamable=True, validate_output_schema=False)
+
+    def _count(self, batch: pl.DataFrame) -> pl.DataFrame:
+        self._stop()
+        with self._adding:
+            self.rows += batch.height
+        return batch
+
+
 class FileBatches:
     """Cuts a stream of batches into files of `max_rows` rows, the last one shorter; None puts all rows into one.
 
@@ -31,8 +52,6 @@ class FileBatches:
         self._batches = batches
         self._max_rows = max_rows
         self._pending: pl.DataFrame | None = None
-        self.rows = 0
-        """How many rows were handed out so far."""
 
     def more(self) -> bool:
         """Whether there is a row for another file."""
@@ -56,5 +75,4 @@ class FileBatches:
                     self._pending = batch.slice(room)
                     batch = batch.head(room)
                 room -= batch.height
-            self.rows += batch.height
             yield batch

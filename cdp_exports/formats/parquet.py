@@ -9,7 +9,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
 from cdp_exports.entities.file_format import ParquetFormat
-from cdp_exports.errors import CannotHold, NotIntact
+from cdp_exports.errors import NotIntact
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,60 +26,59 @@ _COMPRESSION: dict[str, Literal["zstd", "gzip", "snappy", "uncompressed"]] = {
 }
 
 
-def encode(batches: Iterator[pl.DataFrame], schema: pl.Schema, format: ParquetFormat, emit: Callable[[bytes], None]) -> int:
-    """Encode one file. Returns the number of rows its footer says it has."""
-    from polars.exceptions import PolarsError
+def encode(frame: pl.LazyFrame, format: ParquetFormat, emit: Callable[[bytes], None], *, begun: Callable[[], bool] = lambda: True) -> int:
+    """Encode one file. Returns the number of rows its footer says it has; a file without rows is not emitted.
+
+    `begun`: whether rows were read already; before that, all that Polars writes may be the frame of an empty file.
+    """
+    output = _Output(emit, begun)
+    try:
+        frame.sink_parquet(output, compression=_COMPRESSION[format.compression])  # pyright: ignore[reportArgumentType]
+        return output.finish()
+    except BaseException:
+        if output.failed is not None:  # Polars raises an error of its own for it
+            raise output.failed from None
+        raise
+
+
+def frame_of(batches: Iterator[pl.DataFrame], schema: pl.Schema) -> pl.LazyFrame:
+    """A stream of batches as a frame that can be read once."""
     from polars.io.plugins import register_io_source
 
-    output = _Output(emit)
-    failed: list[BaseException] = []
-
     def rows(_columns: object, _predicate: object, _n_rows: object, _batch_size: object) -> Iterator[pl.DataFrame]:
-        try:
-            yield from batches
-        except BaseException as error:
-            failed.append(error)
-            raise
+        return batches
 
-    try:
-        register_io_source(rows, schema=schema).sink_parquet(output, compression=_COMPRESSION[format.compression])  # pyright: ignore[reportArgumentType]
-        output.finish()
-    except BaseException as error:
-        # Polars wraps what its input and output raise; the first of them is the reason.
-        reason = next(iter(failed + output.failed), error)
-        if reason is error and isinstance(error, PolarsError):
-            raise CannotHold(
-                f"A value could not be encoded as Parquet ({type(error).__name__}).",
-                next_step="Cast the column to a type that Parquet has, or choose another format.",
-            ) from error
-        raise reason from None
-    return output.rows()
+    return register_io_source(rows, schema=schema)
 
 
 class _Output:
     """The file object that Polars writes to: gathers its small writes into chunks and keeps the footer."""
 
-    def __init__(self, emit: Callable[[bytes], None]) -> None:
+    def __init__(self, emit: Callable[[bytes], None], begun: Callable[[], bool]) -> None:
         self._emit = emit
+        self._begun = begun
         self._parts: list[bytes] = []
         self._size = 0
         self._tail: deque[bytes] = deque()
         self._tail_size = 0
-        self.failed: list[BaseException] = []
+        self.failed: BaseException | None = None
 
     def write(self, data: bytes) -> int:
         self._parts.append(data)
         self._size += len(data)
-        if self._size >= _CHUNK:
+        if self._size >= _CHUNK and self._begun():
             self._send()
         return len(data)
 
     def flush(self) -> None:
         """Polars flushes after every file; chunks go out when they are full."""
 
-    def finish(self) -> None:
-        if self._parts:
+    def finish(self) -> int:
+        """Send what is left, unless there is no row. Returns the number of rows."""
+        rows = footer_rows(io.BytesIO(b"".join([*self._tail, *self._parts])))
+        if rows and self._parts:
             self._send()
+        return rows
 
     def _send(self) -> None:
         chunk = b"".join(self._parts)
@@ -91,11 +90,8 @@ class _Output:
         try:
             self._emit(chunk)
         except BaseException as error:
-            self.failed.append(error)
+            self.failed = error
             raise
-
-    def rows(self) -> int:
-        return footer_rows(io.BytesIO(b"".join(self._tail)))
 
 
 def footer_rows(file: str | PathLike[str] | BinaryIO) -> int:

@@ -53,9 +53,10 @@ class Pipe(Generic[T]):
             self._items.clear()
             self._changed.notify_all()
 
-    @property
-    def abandoned(self) -> bool:
-        return self._abandoned
+    def check(self) -> None:
+        """Raises Abandoned if nobody will read what is put."""
+        if self._abandoned:
+            raise Abandoned
 
     def __iter__(self) -> Iterator[T]:
         while True:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Thread
 from typing import TYPE_CHECKING
 
 from cdp_exports.entities.file_format import CsvFormat, Format, JsonFormat, ParquetFormat
 from cdp_exports.formats import csv, json, parquet
-from cdp_exports.formats.batches import FileBatches, batch_rows
+from cdp_exports.formats.batches import FileBatches, RowsRead, batch_rows
 from cdp_exports.formats.check import check
 from cdp_exports.formats.pipe import Abandoned, Pipe
 from cdp_exports.formats.writing import ByteStream, FileDone, OpenFile, WrittenFile
@@ -74,8 +74,8 @@ def write(
     schema = frame.collect_schema()
     check(schema, format)
     pipe: Pipe[bytes | _End] = Pipe(_PIPE_ITEMS)
-    batches = FileBatches(_until_abandoned(frame, pipe), format.max_rows_per_file)
-    encoder = Thread(target=_encode, args=(batches, format, schema, pipe), name="cdp-exports-encoder", daemon=True)
+    read = RowsRead(pipe.check)
+    encoder = Thread(target=_encode, args=(frame, read, format, schema, pipe), name="cdp-exports-encoder", daemon=True)
     written: list[WrittenFile] = []
     current: _File | None = None
     try:
@@ -90,7 +90,7 @@ def write(
             else:
                 current.write(item)
             if progress is not None:
-                progress(batches.rows)
+                progress(read.rows)
     finally:
         pipe.abandon()
         if encoder.is_alive():
@@ -98,10 +98,17 @@ def write(
     return written
 
 
-def _encode(batches: FileBatches, format: Format, schema: pl.Schema, pipe: Pipe[bytes | _End]) -> None:
+def _encode(frame: pl.LazyFrame, read: RowsRead, format: Format, schema: pl.Schema, pipe: Pipe[bytes | _End]) -> None:
     try:
-        while batches.more():
-            pipe.put(_End(_encode_file(batches, format, schema, pipe.put)))
+        if isinstance(format, ParquetFormat) and format.max_rows_per_file is None:
+            # Polars' reader and writer side by side: batches handed through Python would keep whole row groups in memory.
+            if rows := parquet.encode(read.of(frame), format, pipe.put, begun=lambda: read.rows > 0):
+                pipe.put(_End(rows))
+        else:
+            stream = read.of(frame).collect_batches(chunk_size=batch_rows(len(schema)), maintain_order=True, lazy=True)
+            batches = FileBatches(stream, format.max_rows_per_file)
+            while batches.more():
+                pipe.put(_End(_encode_file(batches, format, schema, pipe.put)))
     except Abandoned:
         pass
     except BaseException as error:  # noqa: BLE001  whatever it is, the caller's thread raises it
@@ -113,16 +120,8 @@ def _encode(batches: FileBatches, format: Format, schema: pl.Schema, pipe: Pipe[
 def _encode_file(batches: FileBatches, format: Format, schema: pl.Schema, emit: Callable[[bytes], None]) -> int:
     match format:
         case ParquetFormat():
-            return parquet.encode(batches.next_file(), schema, format, emit)
+            return parquet.encode(parquet.frame_of(batches.next_file(), schema), format, emit)
         case JsonFormat():
             return json.encode(batches.next_file(), schema, format, emit)
         case CsvFormat():
             return csv.encode(batches.next_file(), schema, format, emit)
-
-
-def _until_abandoned(frame: pl.LazyFrame, pipe: Pipe[bytes | _End]) -> Iterator[pl.DataFrame]:
-    width = len(frame.collect_schema())
-    for batch in frame.collect_batches(chunk_size=batch_rows(width), maintain_order=True, lazy=True):
-        if pipe.abandoned:
-            raise Abandoned
-        yield batch

@@ -108,6 +108,14 @@ def test_no_rows_no_file(format: Format) -> None:
     assert written(pl.LazyFrame(schema={"id": pl.Int64()}), format) == []
 
 
+def test_no_rows_no_file_however_large_the_footer() -> None:
+    schema = {f"a column with a name of some length, number {number}": pl.Int64() for number in range(20_000)}
+    assert written(pl.LazyFrame(schema=schema), ParquetFormat()) == []
+    empty = io.BytesIO()
+    pl.LazyFrame(schema=schema).sink_parquet(empty)
+    assert len(empty.getvalue()) > 2 << 20  # more than is gathered before a chunk is sent
+
+
 def test_no_columns() -> None:
     with pytest.raises(CannotHold, match="no column"):
         written(pl.LazyFrame(), ParquetFormat())
