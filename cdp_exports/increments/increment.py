@@ -75,6 +75,13 @@ def same_history(last: SourcePin, state: State) -> None:
             next_step=_LOST,
             reason="source_rewound",
         )
+    if state.commit.startswith("checkpoint:") and not last.upto_commit.startswith("checkpoint:"):
+        raise HistoryLost(
+            f"The log entry of version {last.upto_version} of the dataset {last.dataset} was cleaned, so nobody can tell whether it is"
+            " the one that was delivered.",
+            next_step=_LOST,
+            reason="log_cleaned",
+        )
     if state.commit != last.upto_commit:
         raise HistoryLost(
             f"Another commit than the delivered one stands under version {last.upto_version} of the dataset {last.dataset}.",

@@ -1,12 +1,13 @@
 """The net change between two versions, from any two multisets of rows whose difference it is.
 
-DuckDB counts every distinct row on both sides; what is left over is the net change. It compares nested values, NaN and
-null as equal to themselves, spills to disk within a bound, and takes and gives Arrow batches. More rows than its memory
-holds are compared in buckets, for each of which the sources are read again: reading costs a small part of comparing.
+Every distinct row is counted on both sides; what is left over is the net change. Polars groups nested values, NaN and
+null as equal to themselves. Rows that fit into memory are read once. More are compared in buckets, for each of which the
+sources are read again (reading costs a small part of comparing), and what is left waits in a temporary folder.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,11 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cdp_exports.errors import KeyNotUnique
-from cdp_exports.increments.buckets import in_buckets
-from cdp_exports.increments.duck import answer, offer, workshop
+from cdp_exports.increments.buckets import Measured, in_buckets, measured
+from cdp_exports.increments.shelf import Shelf
 
 if TYPE_CHECKING:
-    import duckdb
     import polars as pl
 
 CHANGE_TYPE = "_change_type"
@@ -54,8 +54,9 @@ def net_changes(
 
     With a key at most one row a key; without one the multiset difference. `subsets`: `minus` holds only rows of the
     older version and `plus` only rows of the newer, so that a repeated key in either is a fault; otherwise (a change
-    feed) keys are judged by what is left. `memory_limit` (bytes) bounds the comparison, reading the sources comes on
-    top; beyond it, it spills to a temporary folder (in `folder`, default the system's), at most `disk_limit` bytes.
+    feed) keys are judged by what is left. `memory_limit` (bytes) bounds the comparison, about; reading the sources comes
+    on top. Beyond it, what is left goes to a temporary folder (in `folder`, default the system's), at most `disk_limit`
+    bytes and one bucket.
 
     Use as a context manager: the frame can be consumed, also more than once, until it is left.
 
@@ -63,106 +64,109 @@ def net_changes(
         KeyNotUnique: a key is null or repeated.
         TerminalError: the disk limit was reached, or the disk is full.
     """
-    with workshop(memory_limit=memory_limit, folder=folder, disk_limit=disk_limit) as duck:
-        comparison = _Comparison(duck, minus, plus, key, changes, memory_limit)
-        yield comparison.inserts() if comparison.only_inserts() else comparison.net(subsets)
+    older, newer = measured(minus, memory_limit), measured(plus, memory_limit)
+    comparison = _Comparison(newer.frame.collect_schema(), key, changes, memory_limit)
+    if not older.rows:
+        yield comparison.inserts(newer)
+        return
+    with tempfile.TemporaryDirectory(prefix="cdp_exports_", dir=folder) as path:
+        yield comparison.net(older, newer, subsets, Path(path), disk_limit)
 
 
 class _Comparison:
-    """Columns are c0, c1, ... inside DuckDB, whose names know no upper and lower case."""
-
-    def __init__(
-        self,
-        duck: duckdb.DuckDBPyConnection,
-        minus: pl.LazyFrame,
-        plus: pl.LazyFrame,
-        key: Sequence[str],
-        changes: Literal["added", "all"],
-        memory_limit: int,
-    ) -> None:
-        self.duck = duck
-        self.minus, self.plus = minus, plus
-        self.schema = plus.collect_schema()
-        self.short = {name: f"c{index}" for index, name in enumerate(self.schema)}
-        self.key = tuple(key)
-        self.short_key = ", ".join(self.short[name] for name in key)
+    def __init__(self, schema: pl.Schema, key: Sequence[str], changes: Literal["added", "all"], memory_limit: int) -> None:
+        self.schema = schema
+        self.columns = schema.names()
+        self.key = list(key)
         self.all = changes == "all"
         self.memory_limit = memory_limit
+        free = "_" * (max(map(len, self.columns), default=0) + 1)  # no column begins like this
+        self.plus, self.minus, self.times = f"{free}plus", f"{free}minus", f"{free}times"
 
-    def only_inserts(self) -> bool:
-        import polars as pl
-
-        return self.minus.head(1).select(pl.len()).collect().item() == 0
-
-    def inserts(self) -> NetChange:
+    def inserts(self, newer: Measured) -> NetChange:
         """Nothing was taken away: every row is new, and goes through untouched."""
         import polars as pl
 
         if self.key:
-            for (keys,) in in_buckets([self.plus.select(self.key)], self.key, self.memory_limit):
-                self._offer("keys", keys)
-                self._check_keys("keys", "1")
-        count = int(self.plus.select(pl.len()).collect().item())
-        frame = self.plus.with_columns(pl.lit("insert").alias(CHANGE_TYPE)) if self.all else self.plus
-        return NetChange(frame, count, 0, 0)
+            keys = measured(newer.frame.select(self.key), self.memory_limit)
+            for (part,) in in_buckets([keys], self.key, self.memory_limit):
+                self._assert_none(self._faults(self._counted(part, 1, 0)).collect(engine="streaming"))
+        frame = newer.frame.with_columns(pl.lit("insert").alias(CHANGE_TYPE)) if self.all else newer.frame
+        return NetChange(frame, newer.rows, 0, 0)
 
-    def net(self, subsets: bool) -> NetChange:
+    def net(self, older: Measured, newer: Measured, subsets: bool, folder: Path, disk_limit: int | None) -> NetChange:
         import polars as pl
 
-        columns = ", ".join(self.short.values())
-        counted = f"""
-            SELECT {columns}, count(*) FILTER (plus) AS p, count(*) FILTER (NOT plus) AS m
-            FROM (SELECT *, true AS plus FROM plus_rows UNION ALL SELECT *, false AS plus FROM minus_rows) GROUP BY {columns}"""
-        into = "CREATE TABLE net AS"
-        for minus, plus in in_buckets([self.minus, self.plus], self.key or self.schema.names(), self.memory_limit):
-            self._offer("minus_rows", minus)
-            self._offer("plus_rows", plus)
-            if subsets and self.key:
-                self.duck.execute(f"CREATE OR REPLACE TABLE counted AS {counted}")
-                self._check_keys("counted", "p", "m")
-            rows = "counted" if subsets and self.key else f"({counted})"
-            self.duck.execute(f"{into} SELECT {columns}, p - m AS n FROM {rows} WHERE p <> m")
-            into = "INSERT INTO net"
-        self.duck.execute("DROP TABLE IF EXISTS counted")
+        shelf = Shelf(folder, disk_limit)
+        kept: list[pl.LazyFrame] = []
+        counts = dict.fromkeys(("insert", "update", "delete"), 0)
+        rows = 0
+        buckets = list(in_buckets([older, newer], self.key or self.columns, self.memory_limit))
+        for minus, plus in buckets:
+            change = self._classified(self._left(minus, plus, subsets))
+            kept.append(change.lazy() if len(buckets) == 1 else shelf.put(change))
+            rows += change.height
+            for kind, times in change.group_by(CHANGE_TYPE).agg(pl.col(self.times).sum()).iter_rows():
+                counts[kind] += times
+        frame = pl.concat(kept)
+        if sum(counts.values()) > rows:
+            frame = self._repeated(frame)
+        names = [*self.columns, CHANGE_TYPE] if self.all else self.columns
+        return NetChange(frame.select(names), counts["insert"], counts["update"], counts["delete"])
+
+    def _left(self, minus: pl.LazyFrame, plus: pl.LazyFrame, subsets: bool) -> pl.DataFrame:
+        """Every row of which one side has more, and how many more."""
+        import polars as pl
+
+        both = pl.concat([self._counted(plus, 1, 0), self._counted(minus, 0, 1)])
+        more = pl.col(self.plus) - pl.col(self.minus)
+        left = both.group_by(self.columns).agg(pl.col(self.plus, self.minus).sum()).filter(more != 0)
+        left = left.with_columns(more.clip(0).alias(self.plus), (-more).clip(0).alias(self.minus))
+        if self.key and subsets:
+            rows, faults = pl.collect_all([left, self._faults(both)], engine="streaming")
+            self._assert_none(faults)
+            return rows
+        rows = left.collect(engine="streaming")
         if self.key:
-            if not subsets:
-                self._check_keys("net", "greatest(n, 0)", "greatest(-n, 0)")
-            self._keyed()
-        else:
-            self._keyless()
-        counts = dict(self.duck.execute("SELECT kind, sum(n)::BIGINT FROM delivered GROUP BY kind").fetchall())
-        schema = pl.Schema({**self.schema, CHANGE_TYPE: pl.String()}) if self.all else self.schema
-        frame = answer(self.duck, f"SELECT {columns}, kind FROM delivered, range(n)", schema, {**self.short, CHANGE_TYPE: "kind"})
-        return NetChange(frame, counts.get("insert", 0), counts.get("update", 0), counts.get("delete", 0))
+            self._assert_none(self._faults(rows.lazy()).collect())
+        return rows
 
-    def _keyed(self) -> None:
-        """What is left of one key on both sides is an update, on one side an insert or a delete; n is 1 or -1."""
-        same = " AND ".join(f"p.{column} IS NOT DISTINCT FROM m.{column}" for column in self.short_key.split(", "))
-        added, removed = "(SELECT * FROM net WHERE n > 0) p", "(SELECT * FROM net WHERE n < 0) m"
-        was_there = f"EXISTS (FROM {removed} WHERE {same})"
-        if self.all:
-            query = f"""
-                SELECT p.*, CASE WHEN {was_there} THEN 'update' ELSE 'insert' END AS kind FROM {added}
-                UNION ALL SELECT m.* REPLACE (1 AS n), 'delete' AS kind FROM {removed} WHERE NOT EXISTS (FROM {added} WHERE {same})"""
-        else:
-            query = f"SELECT p.*, 'insert' AS kind FROM {added} WHERE NOT {was_there}"
-        self.duck.execute(f"CREATE VIEW delivered AS {query}")
+    def _classified(self, left: pl.DataFrame) -> pl.DataFrame:
+        """What is left of one key on both sides is an update, on one side an insert or a delete."""
+        import polars as pl
 
-    def _keyless(self) -> None:
-        query = "SELECT *, 'insert' AS kind FROM net WHERE n > 0"
-        if self.all:
-            query += " UNION ALL SELECT * REPLACE (-n AS n), 'delete' AS kind FROM net WHERE n < 0"
-        self.duck.execute(f"CREATE VIEW delivered AS {query}")
+        changed = pl.len().over(self.key) > 1 if self.key else pl.lit(False)
+        removed = pl.col(self.minus) > 0
+        kind = pl.when(removed).then(pl.lit("delete")).when(changed).then(pl.lit("update")).otherwise(pl.lit("insert"))
+        wanted = ~(removed & changed) if self.all else ~(removed | changed)
+        times = (pl.col(self.plus) + pl.col(self.minus)).alias(self.times)
+        return left.with_columns(kind.alias(CHANGE_TYPE), times).filter(wanted)
 
-    def _check_keys(self, rows: str, *times: str) -> None:
-        """No key is null, or there more than once by any of the countings."""
-        null = [f"{column} IS NULL" for column in self.short_key.split(", ")]
-        faults = " OR ".join([*null, *(f"sum({count}) > 1" for count in times)])
-        if self.duck.execute(f"SELECT 1 FROM {rows} GROUP BY {self.short_key} HAVING {faults} LIMIT 1").fetchone():
+    def _repeated(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """Each row as often as it is there."""
+        import polars as pl
+
+        def repeated(part: pl.DataFrame) -> pl.DataFrame:
+            return part[part.select(pl.int_range(pl.len()).repeat_by(self.times).explode()).to_series()]
+
+        return rows.map_batches(repeated, streamable=True)
+
+    def _counted(self, rows: pl.LazyFrame, plus: int, minus: int) -> pl.LazyFrame:
+        import polars as pl
+
+        return rows.with_columns(pl.lit(plus, pl.Int8).alias(self.plus), pl.lit(minus, pl.Int8).alias(self.minus))  # summed as Int64
+
+    def _faults(self, counted: pl.LazyFrame) -> pl.LazyFrame:
+        """A key that is null, or there more than once on one side."""
+        import polars as pl
+
+        sides = [pl.col(self.plus), pl.col(self.minus)]
+        keys = counted.group_by(self.key).agg(side.sum() for side in sides)
+        return keys.filter(pl.any_horizontal(pl.col(self.key).is_null(), *(side > 1 for side in sides))).head(1)
+
+    def _assert_none(self, faults: pl.DataFrame) -> None:
+        if faults.height:
             raise KeyNotUnique(
                 f"The key ({', '.join(self.key)}) is null or repeated in the rows that changed.",
                 next_step="Correct the table, or declare a key that is unique and never null (or none).",
             )
-
-    def _offer(self, name: str, rows: pl.LazyFrame) -> None:
-        offer(self.duck, name, rows.rename(self.short, strict=False))

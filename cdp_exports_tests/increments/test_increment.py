@@ -45,8 +45,9 @@ def test_which_rows(head: State, expected: Changes | Nothing) -> None:
         (State(table_id="other", version=9), "table_recreated"),
         (State(version=4, commit="four"), "source_rewound"),
         (State(commit="another five"), "source_rewound"),
+        (State(commit="checkpoint:five"), "log_cleaned"),
     ],
-    ids=["recreated", "recreated and longer", "shorter", "another commit"],
+    ids=["recreated", "recreated and longer", "shorter", "another commit", "only a checkpoint is left"],
 )
 def test_another_history_is_lost_history(head: State, reason: str) -> None:
     with pytest.raises(HistoryLost, check=lambda error: error.reason == reason):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdp_exports.errors import KeyNotUnique, TerminalError
-from cdp_exports.increments.buckets import in_buckets
+from cdp_exports.increments.buckets import in_buckets, measured
 from cdp_exports.increments.net import CHANGE_TYPE, net_changes
 from cdp_exports_tests.servers.faults import _Mounts
 
@@ -146,7 +146,10 @@ def test_more_rows_than_fit_spill_to_the_folder_and_leave_nothing_behind(tmp_pat
     plus = rows.with_columns(text=pl.when(pl.col("id") % 100 == 0).then(pl.lit("changed")).otherwise("text"))
     with net_changes(rows.lazy(), plus.lazy(), key=["id"], changes="all", subsets=True, memory_limit=32 << 20, folder=tmp_path) as result:
         assert (result.inserted, result.updated, result.deleted) == (0, 4_000, 0)
-        assert list(tmp_path.iterdir())
+        assert list(tmp_path.glob("*/*.arrow"))
+        assert (
+            result.frame.collect().sort("id").equals(plus.filter(pl.col("id") % 100 == 0).with_columns(pl.lit("update").alias(CHANGE_TYPE)))
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -155,14 +158,14 @@ def test_rows_that_were_only_added_go_through_without_a_comparison() -> None:
     for key in ((), ("id",)):
         with net_changes(frame().lazy(), plus, key=key, changes="added", subsets=False, memory_limit=MEMORY) as result:
             assert result.inserted == 2
-            assert result.frame is plus
+            assert result.frame.collect().equals(plus.collect())
 
 
 def test_the_rows_are_compared_in_buckets_without_a_difference() -> None:
     rows = pl.select(id=pl.int_range(300_000)).with_columns(text=pl.format("some text of the row {}", pl.col("id").hash(1)), x=NAN)
     minus = pl.concat([rows, rows.tail(10)])
     plus = pl.concat([rows.tail(299_900).with_columns(text=pl.when(pl.col("id") < 150).then(None).otherwise("text")), rows.tail(20)])
-    assert len(list(in_buckets([minus.lazy(), plus.lazy()], ["id"], 8 << 20))) > 2
+    assert len(list(in_buckets([measured(minus.lazy(), 16 << 20), measured(plus.lazy(), 16 << 20)], ["id"], 16 << 20))) > 2
     with net_changes(minus.lazy(), plus.lazy(), key=[], changes="all", subsets=True, memory_limit=16 << 20) as result:
         assert (result.inserted, result.updated, result.deleted) == (50 + 10, 0, 150)
     for one, other in ((minus, rows), (rows, minus)):
@@ -174,9 +177,38 @@ def test_the_rows_are_compared_in_buckets_without_a_difference() -> None:
         pytest.fail("a key is repeated")
 
 
+@pytest.mark.parametrize("memory_limit", [MEMORY, 1 << 10], ids=["one bucket", "many"])
+def test_nested_values_are_equal_by_value(memory_limit: int) -> None:
+    schema: dict[str, Any] = {
+        "id": pl.Int64,
+        "map": pl.Map(pl.String, pl.Float64),
+        "list": pl.List(pl.Struct({"x": pl.Float64})),
+        "raw": pl.Binary,
+        "at": pl.Datetime("us", "UTC"),
+    }
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    rows = [
+        (1, {"a": NAN}, [{"x": -0.0}], b"", at),
+        (2, {"a": None}, [{"x": None}], b"a", at),
+        (3, {}, [None], None, None),
+        (4, None, None, b"a", at),
+        (5, {"a": 0.0}, [], b"a", at),
+    ] * 2
+    newer = [(1, {"a": NAN}, [{"x": 0.0}], b"", at), (3, {}, [], None, None), *rows[1:]]
+    minus, plus = (
+        pl.DataFrame([pl.Series(name, values, dtype=schema[name]) for name, values in zip(schema, zip(*side, strict=True), strict=True)])
+        for side in (rows, newer)
+    )
+    with net_changes(minus.lazy(), plus.lazy(), key=[], changes="all", subsets=True, memory_limit=memory_limit) as result:
+        assert (result.inserted, result.updated, result.deleted) == (1, 0, 0)
+        assert result.frame.drop("at").collect().rows() == [(3, {}, [], None, "insert")]
+
+
 @pytest.mark.parametrize(
     "values",
     [
+        pl.Series([NAN, -0.0]),
+        pl.Series([[NAN], [None]]),
         pl.Series([Decimal("1.10"), Decimal("2.20")], dtype=pl.Decimal(38, 2)),
         pl.Series([b"a", b"b"]),
         pl.Series(["a", "b"]),
@@ -189,7 +221,7 @@ def test_the_rows_are_compared_in_buckets_without_a_difference() -> None:
 def test_equal_rows_are_in_one_bucket_whatever_their_type(values: pl.Series) -> None:
     one = pl.DataFrame([values.alias("v"), pl.Series("x", [NAN, None])]).lazy()
     other = pl.concat([one.tail(1), one.head(1)])
-    parts = list(in_buckets([one, other], ["v", "x"], 4))
+    parts = list(in_buckets([measured(one, 4), measured(other, 4)], ["v", "x"], 4))
     assert len(parts) > 2
     for left, right in parts:
         assert left.collect().sort("v").equals(right.collect().sort("v"))
