@@ -66,6 +66,8 @@ def _scan(files: Sequence[DataFile], layout: Layout, options: dict[str, Any] | N
     # Row groups read ahead, and files read at once (by default one a core): more takes more memory and is no faster here.
     os.environ.setdefault("POLARS_ROW_GROUP_PREFETCH_SIZE", "1")
     os.environ.setdefault("POLARS_MAX_CONCURRENT_SCANS", "1")
+    if "POLARS_IDEAL_MORSEL_SIZE" not in os.environ:  # Polars has read this one by now
+        pl.Config.set_streaming_chunk_size(20_000)  # rows; many of these wait between a fast reader and a slow encoder
     stored = [field for field in layout.fields if field.name not in layout.partitioned_by]
     schema = {field.physical: layout.dtypes[field.name] for field in stored}
     if change_types:
