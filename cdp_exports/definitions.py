@@ -35,7 +35,7 @@ def build_definitions(catalog: Catalog | Path | str) -> dg.Definitions:
             catalog = load(Path(catalog))
         check_ledger(catalog.environment, os.environ)
     except DeclarationError as error:
-        raise error.with_traceback(None) from None      # Dagster prints every frame; the list of problems is what helps
+        raise error.with_traceback(None) from None  # Dagster prints every frame; the list of problems is what helps
     return dg.Definitions(
         assets=[*dataset_assets(catalog), *(dataset_export_assets(catalog, export_id) for export_id in catalog.exports)],
         schedules=export_schedules(catalog),
@@ -44,9 +44,9 @@ def build_definitions(catalog: Catalog | Path | str) -> dg.Definitions:
 
 
 @dg.definitions
-@cache      # Dagster calls it twice in each process
+@cache  # Dagster calls it twice in each process
 def defs() -> dg.Definitions:
     """The definitions of the catalog that `CDP_EXPORTS_CATALOG` names, else of `catalog/` beside pyproject.toml."""
     made = dg.Definitions.merge(build_definitions(find_catalog(os.environ)), dg.Definitions(executor=dg.in_process_executor))
-    gc.freeze()     # all this lives as long as the process: without it a third of the loading time goes into visiting it again and again
+    gc.freeze()  # all this lives as long as the process: without it a third of the loading time goes into visiting it again and again
     return made

@@ -56,7 +56,8 @@ def load(folder: Path) -> Catalog:
     folder = folder.absolute()
     if not folder.is_dir():
         raise DeclarationError(
-            [Problem(f"There is no folder {folder}.")], next_step="Create the catalog there, or name another in CDP_EXPORTS_CATALOG.",
+            [Problem(f"There is no folder {folder}.")],
+            next_step="Create the catalog there, or name another in CDP_EXPORTS_CATALOG.",
         )
     return _Loading(folder).catalog()
 
@@ -114,7 +115,8 @@ class _Loading:
                 self._refuse(file, f"Files end in .yaml; rename it to {name}.yaml.")
             if not re.fullmatch(ID_PATTERN, name):
                 self._refuse(
-                    file, "The file's name is the object's id: lower-case letters, digits and `_`, beginning with a letter, at most 63.",
+                    file,
+                    "The file's name is the object's id: lower-case letters, digits and `_`, beginning with a letter, at most 63.",
                 )
             if (declared := self._object(file, KINDS[kind])) is not None:
                 self._declared[kind][name] = declared

@@ -21,11 +21,20 @@ Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
 
 _PLAIN = "plain"
 _QUOTED = "quoted"
-_MAX_DEPTH = 32     # the C parser composes by recursion and would take the process down at some ten thousand levels
+_MAX_DEPTH = 32  # the C parser composes by recursion and would take the process down at some ten thousand levels
 
 _CONSTANTS: dict[str, bool | None] = {
-    "": None, "~": None, "null": None, "Null": None, "NULL": None,
-    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+    "": None,
+    "~": None,
+    "null": None,
+    "Null": None,
+    "NULL": None,
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
 }
 _NUMBERS: tuple[tuple[re.Pattern[str], Callable[[str], int | float]], ...] = (
     (re.compile(r"[-+]?[0-9]+"), int),
@@ -128,7 +137,7 @@ class _Reading:
         self.problems.append(Problem(message, line=_line(node)))
 
     def value(self, node: Node) -> Value:
-        if id(node) in self._seen:      # also what keeps a few lines of aliases from growing into gigabytes
+        if id(node) in self._seen:  # also what keeps a few lines of aliases from growing into gigabytes
             self.refuse(node, "Anchors (`&`) and aliases (`*`) are not used in a catalog; write the value each time.")
             return None
         self._seen.add(id(node))
@@ -161,7 +170,7 @@ class _Reading:
                 if pattern.fullmatch(text):
                     try:
                         return convert(text)
-                    except ValueError:     # Python reads no whole number of more than 4300 digits
+                    except ValueError:  # Python reads no whole number of more than 4300 digits
                         self.refuse(node, "This number is too long.")
         return text
 

@@ -12,10 +12,10 @@ from typing import Protocol
 class Proof(StrEnum):
     """How it is known that what is stored is what was sent, strongest first."""
 
-    STORED = "stored"           # a checksum the store computed over what it stored
-    TRANSPORT = "transport"     # each part's checksum was checked by the server on arrival
-    REREAD = "reread"           # the file was read back and hashed
-    SIZE = "size"               # only the size was compared
+    STORED = "stored"  # a checksum the store computed over what it stored
+    TRANSPORT = "transport"  # each part's checksum was checked by the server on arrival
+    REREAD = "reread"  # the file was read back and hashed
+    SIZE = "size"  # only the size was compared
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Capabilities:
 
     proof: Proof
     formats: frozenset[str]
-    conditional_create: bool    # can create an object only where none is, decided by the store
+    conditional_create: bool  # can create an object only where none is, decided by the store
 
 
 @dataclass(frozen=True)

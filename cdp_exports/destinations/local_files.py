@@ -32,7 +32,7 @@ def new_partial(file: Path) -> tuple[int, Path]:
     """
     partial = file.with_name(f"{_stem(file.name)}.{secrets.token_hex(4)}.partial")
     for _ in range(10):
-        with contextlib.suppress(FileNotFoundError):        # another process removed the folder again: it was empty
+        with contextlib.suppress(FileNotFoundError):  # another process removed the folder again: it was empty
             make_folder(file.parent)
             return os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), partial
     raise FileNotFoundError(errno.ESTALE, "the folder disappears again and again", str(file.parent))
@@ -119,7 +119,7 @@ def walk(folder: Path, prefix: str) -> Iterator[StoredObject]:
         if name.endswith("/"):
             yield from walk(folder / entry.name, prefix + name)
         elif entry.is_file(follow_symlinks=False) and not _PARTIAL.fullmatch(name):
-            with contextlib.suppress(FileNotFoundError):    # deleted meanwhile
+            with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
                 found = entry.stat(follow_symlinks=False)
                 yield StoredObject(prefix + name, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
@@ -145,7 +145,7 @@ def prune(folder: Path, root: Path) -> None:
             folder.rmdir()
         except FileNotFoundError:
             pass
-        except OSError:     # not empty, or not ours to remove
+        except OSError:  # not empty, or not ours to remove
             return
         folder = folder.parent
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 _CHUNK = 8 << 20
-_CREATE_WAITS = (0.0, 0.2, 1.0, 3.0)        # seconds before each try
+_CREATE_WAITS = (0.0, 0.2, 1.0, 3.0)  # seconds before each try
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class ObjectStoreDestination:
     api: StoreApi
     capabilities: Capabilities
     place: str
-    address: str        # the folder's, as other tools write it
+    address: str  # the folder's, as other tools write it
 
     def uri(self, path: str) -> str:
         return f"{self.address}/{_safe(path)}"
@@ -56,9 +56,9 @@ class ObjectStoreDestination:
                 return True
             except AlreadyExistsError:
                 standing = self.read(path)
-                if standing is not None:        # else it met a request that itself did not win
+                if standing is not None:  # else it met a request that itself did not win
                     return perhaps_ours and standing == content
-            except TransientError as error:     # the reply was lost: look what became of it
+            except TransientError as error:  # the reply was lost: look what became of it
                 perhaps_ours, failure = True, error
                 with contextlib.suppress(TransientError):
                     standing = self.read(path)
@@ -91,7 +91,7 @@ class ObjectStoreDestination:
         try:
             with translated(self.api, but=silent):
                 meta = obstore.head(self.store, _safe(path))
-        except silent:      # the answer to HEAD does not say why: no file, no bucket, a wrong key
+        except silent:  # the answer to HEAD does not say why: no file, no bucket, a wrong key
             content = self.read(path)
             return None if content is None else iter((content,))
         return self._chunks(meta)

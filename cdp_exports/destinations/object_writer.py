@@ -18,7 +18,7 @@ PART_SIZE = 16 << 20
 """Bytes in every part but the last; a file shorter than this goes in one request."""
 
 PARTS_AT_ONCE = 4
-MAX_PARTS = 10_000      # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+MAX_PARTS = 10_000  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 
 
 class ObjectWriter:
@@ -34,7 +34,7 @@ class ObjectWriter:
         self._room = PART_SIZE
         self._digests: list[bytes] = []
         self._size = 0
-        self._state = "open"        # then "closing", where it is unknown what stands there, then "done"
+        self._state = "open"  # then "closing", where it is unknown what stands there, then "done"
 
     def write(self, data: bytes | bytearray | memoryview, /) -> int:
         rest = memoryview(data).cast("B")
@@ -67,13 +67,13 @@ class ObjectWriter:
         state, self._state = self._state, "done"
         if state == "open":
             try:
-                self._file.__exit__(RuntimeError, RuntimeError("aborted"), None)     # without an error it would complete the file
-            except Exception:       # noqa: BLE001 whatever happened, the uploads are looked for below
+                self._file.__exit__(RuntimeError, RuntimeError("aborted"), None)  # without an error it would complete the file
+            except Exception:  # noqa: BLE001 whatever happened, the uploads are looked for below
                 state = "closing"
         if state == "closing":
             with contextlib.suppress(Exception):
                 stored = self._api.stored(self._path)
-                if stored and stored.agrees_with(self._written()):      # completed, and only the reply was lost
+                if stored and stored.agrees_with(self._written()):  # completed, and only the reply was lost
                     self._remove()
             with contextlib.suppress(Exception):
                 self._api.abort_uploads({self._path})

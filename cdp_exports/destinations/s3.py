@@ -87,19 +87,17 @@ class _Credentials:
 class S3Api:
     """What only boto3 can ask: the stored checksum, and uploads that were left open."""
 
-    def __init__(
-        self, connection: S3Connection, session: boto3.Session, credentials: _Credentials, patience: Patience, place: str
-    ) -> None:
+    def __init__(self, connection: S3Connection, session: boto3.Session, credentials: _Credentials, patience: Patience, place: str) -> None:
         self._connection, self._session, self._credentials = connection, session, credentials
         self._patience, self._place = patience, place
         self._prefix = f"{connection.folder}/" if connection.folder else ""
         self._lock = Lock()
         self._made: S3Client | None = None
-        self.in_order = connection.endpoint_url is None     # Amazon documents the order, other stores have their own
+        self.in_order = connection.endpoint_url is None  # Amazon documents the order, other stores have their own
 
     @property
     def _client(self) -> S3Client:
-        with self._lock:        # making a client is not safe in threads, using it is
+        with self._lock:  # making a client is not safe in threads, using it is
             self._made = self._made or self._make_client()
         return self._made
 
@@ -143,7 +141,7 @@ class S3Api:
         try:
             self._client.abort_multipart_upload(Bucket=self._connection.bucket, Key=key, UploadId=upload)
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") != "NoSuchUpload":       # it ended meanwhile
+            if error.response.get("Error", {}).get("Code") != "NoSuchUpload":  # it ended meanwhile
                 raise
 
     def translate(self, error: Exception) -> CdpExportsError:
@@ -161,15 +159,13 @@ class S3Api:
             raise translate_boto(error, self._place) from None
 
 
-def _store(
-    connection: S3Connection, session: boto3.Session, credentials: _Credentials, patience: Patience, retries: int
-) -> S3Store:
+def _store(connection: S3Connection, session: boto3.Session, credentials: _Credentials, patience: Patience, retries: int) -> S3Store:
     from obstore.store import S3Store
 
     # obstore fills what is not said from the environment, which is not asked here for credentials or the bucket
     config: S3Config = {
         "region": _region(session),
-        "checksum_algorithm": "SHA256",     # of each part: the store refuses what was altered on the way
+        "checksum_algorithm": "SHA256",  # of each part: the store refuses what was altered on the way
         "skip_signature": False,
         "unsigned_payload": False,
         "virtual_hosted_style_request": False,

@@ -9,8 +9,7 @@ from cdp_exports.errors import CdpExportsError, DestinationRefused, TransientErr
 
 _KEYS = "Correct the connection's credentials."
 _RIGHTS = (
-    "Allow it s3:ListBucket, s3:ListBucketMultipartUploads, s3:GetObject, s3:PutObject, s3:DeleteObject and "
-    "s3:AbortMultipartUpload there."
+    "Allow it s3:ListBucket, s3:ListBucketMultipartUploads, s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload there."
 )
 _NO_RIGHT = ("these credentials have no right to do this", _RIGHTS)
 _NO_SPACE = ("the store is full", "Free some space or raise the quota.")

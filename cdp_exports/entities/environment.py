@@ -32,7 +32,7 @@ class Environment(Declared):
     def _known_zone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError):    # OSError: a folder of the database, such as Europe
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of the database, such as Europe
             hint = nearest(value, available_timezones())
             raise ValueError(f"{value!r} is no time zone of the IANA database, such as Europe/Paris or UTC{hint}") from None
         return value

@@ -54,10 +54,7 @@ def header_line(names: list[str], format: CsvFormat) -> bytes:
     b'id,"last, first"\n'
     """
     special = re.compile(_special(format))
-    escaped = [
-        f'"{_escape(name, format)}"' if format.quote and (not name or special.search(name)) else name
-        for name in names
-    ]
+    escaped = [f'"{_escape(name, format)}"' if format.quote and (not name or special.search(name)) else name for name in names]
     return (format.delimiter.join(escaped) + "\n").encode()
 
 

@@ -19,8 +19,8 @@ _LEVEL = 2
 _CHUNK = 1 << 20
 _WORKERS = min(os.cpu_count() or 1, 4)
 
-_HEADER = struct.pack("<BBBBIBB", 0x1F, 0x8B, 8, 0, 0, 0, 0xFF)     # RFC 1952: deflate, no name, no time, unknown system
-_LAST_BLOCK = b"\x03\x00"                                           # an empty final deflate block
+_HEADER = struct.pack("<BBBBIBB", 0x1F, 0x8B, 8, 0, 0, 0, 0xFF)  # RFC 1952: deflate, no name, no time, unknown system
+_LAST_BLOCK = b"\x03\x00"  # an empty final deflate block
 
 
 @dataclass(frozen=True)

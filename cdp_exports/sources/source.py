@@ -58,7 +58,7 @@ class Difference:
     minus: pl.LazyFrame
     plus: pl.LazyFrame
     subsets: bool
-    change_source: str                  # delta-cdf | delta-files | delta-snapshots
+    change_source: str  # delta-cdf | delta-files | delta-snapshots
     bytes_estimate: int
 
 

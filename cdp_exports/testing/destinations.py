@@ -129,7 +129,7 @@ class FileDestinationSuite:
     def test_a_long_file_keeps_every_byte(self, destination: FileDestination) -> None:
         content = _noise(self.long_file)
         writer = destination.open("long")
-        for start in range(0, len(content), 1_000_003):     # never the size of a part
+        for start in range(0, len(content), 1_000_003):  # never the size of a part
             writer.write(content[start : start + 1_000_003])
         writer.close()
 
@@ -260,4 +260,4 @@ def _at_once(calls: Sequence[Callable[[], object]]) -> list[object]:
 
 
 def _noise(size: int) -> bytes:
-    return random.Random(0).randbytes(size)     # noqa: S311 the same bytes in every run
+    return random.Random(0).randbytes(size)  # noqa: S311 the same bytes in every run

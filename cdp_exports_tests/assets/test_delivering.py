@@ -155,9 +155,7 @@ def test_a_terminal_failure_beside_a_transient_one_is_not_tried_again(
     ],
 )
 @pytest.mark.usefixtures("scripted")
-def test_a_typed_key_that_is_no_export_time_delivers_nothing(
-    job: JobDefinition, instance: DagsterInstance, key: str, said: str
-) -> None:
+def test_a_typed_key_that_is_no_export_time_delivers_nothing(job: JobDefinition, instance: DagsterInstance, key: str, said: str) -> None:
     result = materialize(job, instance, time=key)
     assert not result.success
     assert said in failure(result)
@@ -170,14 +168,12 @@ def test_a_typed_key_that_is_no_export_time_delivers_nothing(
 def test_dagsters_newest_delivery_is_remembered(job: JobDefinition, instance: DagsterInstance, scripted: Scripted) -> None:
     materialize(job, instance, ORDERS, time="202601010000")
     materialize(job, instance, ORDERS, time="202601020000")
-    instance.report_runless_asset_event(AssetMaterialization(ORDERS, partition="202605050000"))      # by hand, in the UI
+    instance.report_runless_asset_event(AssetMaterialization(ORDERS, partition="202605050000"))  # by hand, in the UI
     materialize(job, instance, time="202601030000")
     assert scripted.calls[-1]["known"] == {"orders": "202601020000"}
 
 
-def test_a_run_that_is_stopped_on_request_ends_cancelled(
-    job: JobDefinition, instance: DagsterInstance, scripted: Scripted
-) -> None:
+def test_a_run_that_is_stopped_on_request_ends_cancelled(job: JobDefinition, instance: DagsterInstance, scripted: Scripted) -> None:
     def stop() -> None:
         (run,) = instance.get_runs()
         instance.report_run_canceling(run)

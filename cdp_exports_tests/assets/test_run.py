@@ -122,9 +122,7 @@ def test_an_interrupt_ends_the_wait_before_a_retry(catalog: Catalog, instance: D
     assert len(scripted.calls) == 1
 
 
-def test_a_fault_of_our_own_is_one_sentence(
-    catalog: Catalog, instance: DagsterInstance, scripted: Scripted
-) -> None:
+def test_a_fault_of_our_own_is_one_sentence(catalog: Catalog, instance: DagsterInstance, scripted: Scripted) -> None:
     def fall_over() -> None:
         raise RuntimeError("a fault of ours")
 

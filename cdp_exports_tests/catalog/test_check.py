@@ -75,7 +75,10 @@ CLEAR = path("a/{dataset_id}/{export_time}")
             id="renamed from one that is here",
         ),
         pytest.param(
-            {"exports/x.yaml": export(more=CLEAR + "formerly: x\n")}, "exports/x.yaml:5", "'x' is still here", id="renamed from itself",
+            {"exports/x.yaml": export(more=CLEAR + "formerly: x\n")},
+            "exports/x.yaml:5",
+            "'x' is still here",
+            id="renamed from itself",
         ),
         pytest.param(
             {f"exports/{name}.yaml": export(more=path("{export_id}/{export_time}") + "formerly: old\n") for name in "ab"},
@@ -127,7 +130,8 @@ def test_refused(tmp_path: Path, files: dict[str, str | None], place: str, says:
             id="members below the time",
         ),
         pytest.param(
-            {"connections/other.yaml": "type: local\nfolder: exports2\n", "exports/x.yaml": export("other")}, id="another local folder",
+            {"connections/other.yaml": "type: local\nfolder: exports2\n", "exports/x.yaml": export("other")},
+            id="another local folder",
         ),
         pytest.param(
             {

@@ -173,7 +173,7 @@ def test_find_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DeclarationError, match="CDP_EXPORTS_CATALOG"):
         find_catalog({})
     (tmp_path / "project" / "catalog").mkdir()
-    (inner / "catalog").mkdir()      # no pyproject.toml beside it
+    (inner / "catalog").mkdir()  # no pyproject.toml beside it
     (tmp_path / "project" / "pyproject.toml").touch()
     assert find_catalog({}) == tmp_path / "project" / "catalog"
     assert find_catalog({"CDP_EXPORTS_CATALOG": "elsewhere"}) == Path("elsewhere")

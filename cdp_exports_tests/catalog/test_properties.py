@@ -18,7 +18,7 @@ from cdp_exports.errors import DeclarationError
 from cdp_exports_tests.catalog.declaring import VALID, problems, write
 
 Object = dict[str, Any]
-Objects = dict[str, Object]     # by file
+Objects = dict[str, Object]  # by file
 
 SECRET = "hunter2-" + "x" * 20
 IDS = st.from_regex(r"[a-z][a-z0-9_]{0,12}", fullmatch=True)
@@ -152,10 +152,38 @@ def test_a_mistake_is_told_with_file_and_line_and_no_secret(files: Objects, data
 FRAGMENTS = st.lists(
     st.sampled_from(
         [
-            "kind: dataset", "connection: lake", "datasets: [orders]", "path: ", "{export_time}", "{x", "schedule: {every: 3h}",
-            "type: s3", "type: local", "bucket: ", "folder: ", "endpoint_url: ", "http://[",
+            "kind: dataset",
+            "connection: lake",
+            "datasets: [orders]",
+            "path: ",
+            "{export_time}",
+            "{x",
+            "schedule: {every: 3h}",
+            "type: s3",
+            "type: local",
+            "bucket: ",
+            "folder: ",
+            "endpoint_url: ",
+            "http://[",
             "source: {format: delta, uri: x}",
-            "name: acme", "time_zone: ", "\n", "  ", "- ", "[", "]", "{", "}", ": ", "null", "true", "5", ".inf", "'", '"', "..", "/",
+            "name: acme",
+            "time_zone: ",
+            "\n",
+            "  ",
+            "- ",
+            "[",
+            "]",
+            "{",
+            "}",
+            ": ",
+            "null",
+            "true",
+            "5",
+            ".inf",
+            "'",
+            '"',
+            "..",
+            "/",
         ]
     )
     | TEXT,
@@ -195,7 +223,9 @@ HOSTILE = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"])
 )
 SCALARS = HOSTILE | st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(HOSTILE, inner, max_size=3), max_leaves=4,
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(HOSTILE, inner, max_size=3),
+    max_leaves=4,
 )
 
 

@@ -75,7 +75,7 @@ def project(tmp_path: Path, empty_home: Path, monkeypatch: pytest.MonkeyPatch) -
     """A catalog of two exports and two tables of five rows; nothing was delivered."""
     root = Path(shutil.copytree(empty_home, tmp_path / "project"))
     (root / "pyproject.toml").touch()
-    for name in ("DAGSTER_HOME", "CDP_EXPORTS_CATALOG", "CDP_EXPORTS_DEBUG"):
+    for name in ("DAGSTER_HOME", "CDP_EXPORTS_CATALOG", "CDP_EXPORTS_DEBUG", "COLUMNS"):
         monkeypatch.setenv(name, "")  # remembered, so that what a command sets does not outlive the test
         del os.environ[name]
     monkeypatch.chdir(root)

@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).parents[2]
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A folder that is no project."""
-    for name in ("DAGSTER_HOME", "CDP_EXPORTS_CATALOG"):
+    for name in ("DAGSTER_HOME", "CDP_EXPORTS_CATALOG", "COLUMNS"):
         monkeypatch.setenv(name, "")
         del os.environ[name]
     monkeypatch.chdir(tmp_path)

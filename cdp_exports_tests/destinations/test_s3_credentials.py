@@ -112,12 +112,12 @@ def test_a_secret_that_is_not_set(bucket: Bucket) -> None:
 def test_a_role_is_assumed_with_the_declared_keys(bucket: Bucket, sts: Sts) -> None:
     environ = {"KEY_ID": "AKIDBASE", "SECRET": "base", "EXTERNAL": "agreed"}
     destination = open_s3(s3_connection(bucket, role_arn=ROLE, external_id=Secret(env="EXTERNAL")), environ, IMPATIENT)
-    assert sts.requests == []       # nothing is asked before it is needed
+    assert sts.requests == []  # nothing is asked before it is needed
 
     destination.probe()
     destination.put("f", b"x")
 
-    (request,) = sts.requests       # and once for all
+    (request,) = sts.requests  # and once for all
     assert (request["Action"], request["RoleArn"], request["ExternalId"]) == ("AssumeRole", ROLE, "agreed")
     assert bucket.keys() == [f"{bucket.folder}/f"]
 

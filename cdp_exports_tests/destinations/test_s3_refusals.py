@@ -87,7 +87,7 @@ def test_a_reader_may_read(bucket: Bucket) -> None:
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_nobody_listens(bucket: Bucket, call: Callable[[ObjectStoreDestination], object], monkeypatch) -> None:
     monkeypatch.setattr(object_store, "_CREATE_WAITS", (0, 0))
-    with socket.socket() as taken:      # bound, but not listening: connections are refused
+    with socket.socket() as taken:  # bound, but not listening: connections are refused
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         destination = open_bucket(bucket, url=url, patience=replace(IMPATIENT, retries=0))

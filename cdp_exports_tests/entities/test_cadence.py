@@ -56,7 +56,10 @@ def test_daily_at_keeps_the_wall_clock() -> None:
 
 _NUMBERS = st.integers(0, 62).map(str)
 _ITEM = st.one_of(
-    st.just("*"), _NUMBERS, st.tuples(_NUMBERS, _NUMBERS).map("-".join), st.tuples(st.just("*"), _NUMBERS).map("/".join),
+    st.just("*"),
+    _NUMBERS,
+    st.tuples(_NUMBERS, _NUMBERS).map("-".join),
+    st.tuples(st.just("*"), _NUMBERS).map("/".join),
     st.sampled_from(["jan", "Sun", "mon-fri", "L", "?", "", "#", "1-5/2", "7", "@daily"]),
 )
 _FIELD = st.lists(_ITEM, min_size=1, max_size=2).map(",".join)

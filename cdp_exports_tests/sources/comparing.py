@@ -59,9 +59,7 @@ def net_from_scratch(after: Counter[Row], upto: Counter[Row], key: Sequence[int]
 
 def delivered(difference: Difference, key: Sequence[str], changes: Literal["added", "all"]) -> Counter[Row]:
     """What the package would deliver; its counts are checked on the way."""
-    with net_changes(
-        difference.minus, difference.plus, key=key, changes=changes, subsets=difference.subsets, memory_limit=MEMORY
-    ) as net:
+    with net_changes(difference.minus, difference.plus, key=key, changes=changes, subsets=difference.subsets, memory_limit=MEMORY) as net:
         frame = net.frame.collect()
         if changes == "all":
             kinds = Counter(frame[CHANGE_TYPE].to_list())

@@ -32,7 +32,7 @@ STEPS = st.lists(
 )
 
 
-NOT_WHEN_MAPPED = {"optimize", "z_order", "add_column", "drop_column", "widen"}     # deltalake 1.6 refuses to write these
+NOT_WHEN_MAPPED = {"optimize", "z_order", "add_column", "drop_column", "widen"}  # deltalake 1.6 refuses to write these
 
 
 @dataclass

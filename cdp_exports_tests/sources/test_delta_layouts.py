@@ -57,9 +57,9 @@ def test_partition_values_come_from_the_log(tmp_path: Path, values: pl.Series) -
     table = source(path)
     for way in ("delta-cdf", "delta-files"):
         difference = table.difference(0, 2, way)
-        assert rows_of(difference.plus.collect()) - rows_of(difference.minus.collect()) == rows_of(
-            frame.with_columns(pl.col("id") + 10)
-        ), way
+        assert rows_of(difference.plus.collect()) - rows_of(difference.minus.collect()) == rows_of(frame.with_columns(pl.col("id") + 10)), (
+            way
+        )
 
 
 def test_many_partitions_of_two_columns(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def _rearranged(after: Snapshot, upto: Snapshot, commits: Sequence[Commit]) -> s
     none of which a data change added or removed, hold the same rows before and after: none of them need be read.
     Where one of the exchanges does not add up, as of rows added under the name of a rearrangement, all are read.
     """
-    files = {**upto.files, **after.files}       # partition values of a removed file stand surely only where it was added
+    files = {**upto.files, **after.files}  # partition values of a removed file stand surely only where it was added
     layout = after.layout
     parent: dict[str, str] = {}
 

@@ -13,19 +13,41 @@ from json import JSONDecodeError
 
 from cdp_exports.errors import CdpExportsError, SourceUnreadable, TransientError
 
-_LIBRARIES = ("_internal", "deltalake", "polars", "pyarrow", "arro3", "duckdb", "_duckdb")
+_LIBRARIES = ("_internal", "deltalake", "polars", "pyarrow", "arro3")
 _UNREACHABLE = (
-    "error sending request", "connection refused", "connection reset", "connection closed", "broken pipe", "timed out",
-    "timeout", "dns error", "429 too many", "500 internal", "502 bad", "503 service", "504 gateway", "slowdown", "slow down",
+    "error sending request",
+    "connection refused",
+    "connection reset",
+    "connection closed",
+    "broken pipe",
+    "timed out",
+    "timeout",
+    "dns error",
+    "429 too many",
+    "500 internal",
+    "502 bad",
+    "503 service",
+    "504 gateway",
+    "slowdown",
+    "slow down",
 )
 _FORBIDDEN = (
-    "accessdenied", "access denied", "403 forbidden", "401 unauthorized", "signaturedoesnotmatch", "invalidaccesskeyid",
-    "expiredtoken", "permission denied", "permissiondenied", "unauthenticated", "lacked the required privileges",
+    "accessdenied",
+    "access denied",
+    "403 forbidden",
+    "401 unauthorized",
+    "signaturedoesnotmatch",
+    "invalidaccesskeyid",
+    "expiredtoken",
+    "permission denied",
+    "permissiondenied",
+    "unauthenticated",
+    "lacked the required privileges",
 )
 _NO_BUCKET = ("nosuchbucket", "bucket does not exist")
 _GONE = ("not found", "no such file", "notfound")
 _UNKNOWN_FEATURE = ("unsupported", "not supported", "reader feature", "error parsing property")
-_PATH = re.compile(r"""[^\s<>"'()]*/[^\s<>"'()]*""")     # but no code in an XML answer: <Code>AccessDenied</Code>
+_PATH = re.compile(r"""[^\s<>"'()]*/[^\s<>"'()]*""")  # but no code in an XML answer: <Code>AccessDenied</Code>
 
 
 def is_of_a_library(exception: BaseException) -> bool:

@@ -44,7 +44,7 @@ def feed(commits: Sequence[Commit | None], layout: Layout, *, enabled: bool, upt
         removes = [action for action in commit.removes if action.data_change]
         adds = [action for action in commit.adds if action.data_change]
         if _lack_values(removes, before) or any(action.masked for action in (*removes, *adds)):
-            return None     # the rows lie between two deletion vectors; the file difference knows both, and all values
+            return None  # the rows lie between two deletion vectors; the file difference knows both, and all values
         minus.append(_piece(removes, before))
         plus.append(_piece(adds, layout))
     return Plan(_merged(minus), _merged(plus))

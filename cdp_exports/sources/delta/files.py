@@ -39,9 +39,7 @@ class DataFile:
 
 def from_action(action: FileAction, layout: Layout) -> DataFile:
     """A file as a log entry names it."""
-    values = {
-        name: _partition_value(action.partition.get(layout.physical[name]), layout.dtypes[name]) for name in layout.partitioned_by
-    }
+    values = {name: _partition_value(action.partition.get(layout.physical[name]), layout.dtypes[name]) for name in layout.partitioned_by}
     return DataFile(action.location, action.size, action.rows, values)
 
 

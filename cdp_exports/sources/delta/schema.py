@@ -24,7 +24,7 @@ class Field:
 
     name: str
     physical: str
-    type: Any               # as the log writes it: a word, or an object for struct, array and map
+    type: Any  # as the log writes it: a word, or an object for struct, array and map
     nullable: bool
     comment: str | None
 

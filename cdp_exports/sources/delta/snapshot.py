@@ -52,7 +52,7 @@ class Snapshot:
         partitions: list[dict[str, Any]] = actions["partition"].to_list() if "partition" in actions.columns else [{}] * count
         partitions = [{name: values[name] for name in self.layout.partitioned_by} for values in partitions]
         for name in self.layout.partitioned_by:
-            if self.layout.dtypes[name] == pl.Binary:       # deltalake hands the escaped text over
+            if self.layout.dtypes[name] == pl.Binary:  # deltalake hands the escaped text over
                 partitions = [{**values, name: values[name] and binary(values[name].decode())} for values in partitions]
         rows = actions["num_records"].to_list() if "num_records" in actions.columns else [None] * count
         deleted = self._deleted()
