@@ -23,7 +23,6 @@ def deliver(world: str, export_time: str) -> Work:
     """One delivery, by this project."""
     import boto3
     import deltalake
-    import duckdb
     import isal.isal_zlib
     import obstore
     import polars as pl
@@ -33,7 +32,7 @@ def deliver(world: str, export_time: str) -> Work:
     from cdp_exports.delivery import deliver as delivering
     from cdp_exports.entities.export_time import ExportTime
 
-    assert all((boto3, deltalake, duckdb, isal, obstore, pl, pyarrow))  # imported before the clock starts, as the others' are
+    assert all((boto3, deltalake, isal, obstore, pl, pyarrow))  # imported before the clock starts, as the others' are
     context = opened(Path(world))
 
     def work() -> None:
