@@ -137,10 +137,12 @@ def _settle(member: Member, destination: FileDestination, delivery: Delivery, ex
         if delivery.export_time == export_time:
             raise
         return None
-    except (Occupied, DestinationRefused):
+    except (Occupied, DestinationRefused) as error:
+        if isinstance(error, DestinationRefused) and destination.place == member.destination.place:
+            raise  # this run cannot deliver there either
         if delivery.state is State.PUBLISHING:
             raise in_doubt(member, delivery) from None
-        if delivery.export_time >= export_time or destination.place == member.destination.place:
+        if delivery.export_time >= export_time:
             raise
         return delivery
     if settled is None and delivery.state is State.PUBLISHING:
@@ -157,10 +159,11 @@ def _close(member: Member, destination: FileDestination, delivery: Delivery, cov
             return  # published at the last moment: then it is the delivery
     except Skip:
         return
-    except (Occupied, DestinationRefused):
+    except Occupied:
+        pass  # somebody else's manifest stands there: ours can never be created
+    except DestinationRefused:
         if destination.place == member.destination.place:
-            raise
-        # the place it was pinned to is gone, or somebody else's now: there the ledger alone closes it
+            raise  # else the place it was pinned to is gone, and the ledger alone closes it
     member.context.ledger.cover(delivery.id, covered_by)
 
 
@@ -191,7 +194,7 @@ def _unexpected(fault: Exception) -> Unexpected:
     where = traceback.extract_tb(fault.__traceback__)[-1]
     error = Unexpected(
         f"An unexpected fault, {type(fault).__name__} at {Path(where.filename).name}:{where.lineno}.",
-        next_step="Nothing was published. Report it with this line; another export time begins where the last delivery ended.",
+        next_step="Report it with this line. Run this export time again: what was published is found, nothing is sent twice.",
     )
     error.__cause__ = fault
     return error

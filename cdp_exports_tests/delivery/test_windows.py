@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from collections.abc import Callable, Generator
@@ -19,6 +20,7 @@ from cdp_exports.delivery.resolving import resolve
 from cdp_exports.delivery.verifying import verify
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import DeclarationError, DestinationRefused, TransientError
+from cdp_exports.ledger.records import State
 from cdp_exports_tests.delivery.test_any_sequence import Killed
 from cdp_exports_tests.delivery.world import EXPORT, TIMES, World, hurry
 
@@ -270,6 +272,36 @@ def test_what_was_pinned_at_a_place_that_is_gone_goes_elsewhere(tmp_path: Path) 
     outcome = world.deliver(TIMES[2])
     assert outcome.status == "committed", outcome.error
     assert world.received() == world.rows()
+
+
+def test_somebody_elses_manifest_in_our_folder_stops_one_export_time_only(tmp_path: Path) -> None:
+    world = delivered(tmp_path)
+    foreign = json.loads(world.destination.read(f"orders/exportTime={TIMES[0]}/_manifest") or b"")
+    foreign |= {"export": "somebody", "export_time": TIMES[1], "delivery": "another"}
+    world.destination.put(f"orders/exportTime={TIMES[1]}/_manifest", json.dumps(foreign).encode())
+    outcome = world.deliver(TIMES[1])
+    assert outcome.error is not None
+    assert outcome.error.code == "occupied"
+    again = world.deliver(TIMES[2])
+    assert again.status == "committed", again.error
+    delivery = world.member.delivery(T[1])
+    assert delivery is not None
+    assert delivery.state is State.COVERED
+
+
+def test_what_cannot_be_looked_at_is_not_called_doubt(tmp_path: Path) -> None:
+    world = delivered(tmp_path)
+    with hooked(world, ledger={"commit": away}):
+        assert world.deliver(TIMES[1]).status == "failed"
+
+    def refuse(_: Any, path: str) -> bytes:
+        raise DestinationRefused("No right to read.", next_step="Give it.")
+
+    with hooked(world, destination={"read": refuse}):
+        refused = world.deliver(TIMES[1])
+    assert refused.error is not None
+    assert refused.error.code == "destination_refused"
+    assert world.deliver(TIMES[1]).status == "committed"
 
 
 def test_a_fault_in_one_member_leaves_the_others_alone(tmp_path: Path) -> None:
