@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from cdp_exports.catalog.catalog import Catalog
@@ -23,10 +24,16 @@ def silent(member: str, step: str, done: int, total: int | None) -> None:
 
 @dataclass(frozen=True)
 class Context:
-    """The catalog, the ledger, and how to open a dataset's source and a connection's destination."""
+    """The catalog, the ledger, and how to open a dataset's source and a connection's destination.
+
+    A connection is opened once: signing in may take a call to another service.
+    """
 
     catalog: Catalog
     ledger: Ledger
     open_source: Callable[[str], Source]
     open_destination: Callable[[str], FileDestination]
     progress: Progress = silent
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "open_destination", cache(self.open_destination))

@@ -49,8 +49,9 @@ def deliver(
     chosen = members_of(context, export_id, members)
     environment = context.catalog.environment.name
     known = known_elsewhere or {}
-    if all(_recorded(member, export_time) for member in chosen):
-        yield from (outcome for member in chosen if (outcome := _recorded(member, export_time)))
+    recorded = [outcome for member in chosen if (outcome := _recorded(member, export_time)) is not None]
+    if len(recorded) == len(chosen):
+        yield from recorded
         return
     context.ledger.note_time(environment, export_id, export_time)
     try:

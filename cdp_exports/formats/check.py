@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cdp_exports.entities.file_format import CsvFormat, Format, ParquetFormat
 from cdp_exports.errors import CannotHold
 from cdp_exports.formats.csv import needs_quotes
-from cdp_exports.formats.values import leaf_types
+from cdp_exports.formats.values import leaf_types, within
 
 if TYPE_CHECKING:
     from polars._typing import PolarsDataType
@@ -55,32 +55,16 @@ def _problems(name: str, dtype: PolarsDataType, format: Format) -> Iterator[tupl
             yield f"the column name {name!r} without quotes", "Declare `quote`, or rename the column."
 
 
-def _within(dtype: PolarsDataType) -> Iterator[PolarsDataType]:
-    import polars as pl
-
-    yield dtype
-    match dtype:
-        case pl.Struct():
-            for field in dtype.fields:
-                yield from _within(field.dtype)
-        case pl.List() | pl.Array():
-            yield from _within(dtype.inner)
-        case pl.Map():
-            yield from _within(dtype.value)
-        case _:
-            pass
-
-
 def _structs(dtype: PolarsDataType):
     import polars as pl
 
-    return (part for part in _within(dtype) if isinstance(part, pl.Struct))
+    return (part for part in within(dtype) if isinstance(part, pl.Struct))
 
 
 def _map_keys(dtype: PolarsDataType) -> Iterator[PolarsDataType]:
     import polars as pl
 
-    return (part.key for part in _within(dtype) if isinstance(part, pl.Map))
+    return (part.key for part in within(dtype) if isinstance(part, pl.Map))
 
 
 def _kind(dtype: PolarsDataType) -> str:

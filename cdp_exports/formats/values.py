@@ -12,20 +12,28 @@ if TYPE_CHECKING:
 _FRACTION = {"ms": "%.3f", "us": "%.6f", "ns": "%.9f"}
 
 
+def within(dtype: PolarsDataType) -> Iterator[PolarsDataType]:
+    """A type and all types inside its structs, lists and maps (values, not keys)."""
+    import polars as pl
+
+    yield dtype
+    match dtype:
+        case pl.Struct():
+            for field in dtype.fields:
+                yield from within(field.dtype)
+        case pl.List() | pl.Array():
+            yield from within(dtype.inner)
+        case pl.Map():
+            yield from within(dtype.value)
+        case _:
+            pass
+
+
 def leaf_types(dtype: PolarsDataType) -> Iterator[PolarsDataType]:
     """The types of the plain values in a type: itself, or those inside its structs, lists and maps (values, not keys)."""
     import polars as pl
 
-    match dtype:
-        case pl.Struct():
-            for field in dtype.fields:
-                yield from leaf_types(field.dtype)
-        case pl.List() | pl.Array():
-            yield from leaf_types(dtype.inner)
-        case pl.Map():
-            yield from leaf_types(dtype.value)
-        case _:
-            yield dtype
+    return (part for part in within(dtype) if not isinstance(part, pl.Struct | pl.List | pl.Array | pl.Map))
 
 
 def leaves(value: pl.Expr, dtype: PolarsDataType) -> Iterator[tuple[pl.Expr, PolarsDataType]]:

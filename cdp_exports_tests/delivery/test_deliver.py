@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from cdp_exports.delivery.outcome import Outcome
 from cdp_exports.delivery.planning import plan
 from cdp_exports.delivery.verifying import verify
+from cdp_exports.destinations.destination import FileDestination
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import DeclarationError
 from cdp_exports.increments.increment import Changes, Full, Nothing
@@ -75,6 +77,20 @@ def test_run_again_sends_nothing(tmp_path: Path) -> None:
     again = world.deliver(TIMES[0])
     assert again.status == "committed" and not again.sent and again.delivery == first.delivery
     assert world.data_files() == files
+
+
+def test_a_connection_is_opened_once_a_run(tmp_path: Path) -> None:
+    world = World.create(tmp_path)
+    world.write([{"id": 1, "v": "a"}])
+    context, opened = world.context, []
+
+    def open_destination(connection: str) -> FileDestination:
+        opened.append(connection)
+        return context.open_destination(connection)
+
+    world.__dict__["context"] = replace(context, open_destination=open_destination)
+    assert world.deliver(TIMES[0]).status == "committed"
+    assert opened == ["out"]
 
 
 def test_an_earlier_export_time_is_covered(tmp_path: Path) -> None:

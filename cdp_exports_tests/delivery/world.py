@@ -84,18 +84,11 @@ class World:
     @cached_property
     def context(self) -> Context:
         catalog = load(self.folder / "catalog")
-        destinations: dict[str, FileDestination] = {}
-
-        def destination(connection_id: str) -> FileDestination:
-            if connection_id not in destinations:
-                destinations[connection_id] = open_destination(catalog.connections[connection_id], catalog.root, os.environ)
-            return destinations[connection_id]
-
         return Context(
             catalog=catalog,
             ledger=self.ledger,
             open_source=lambda dataset: open_source(catalog.datasets[dataset], catalog.root, os.environ),
-            open_destination=destination,
+            open_destination=lambda connection: open_destination(catalog.connections[connection], catalog.root, os.environ),
         )
 
     @property
