@@ -23,8 +23,9 @@ PACKAGE = Path(cdp_exports.__file__).parent
 ORDER = (
     {"errors"},
     {"entities"},
+    {"segments"},
     {"catalog"},
-    {"access", "formats", "increments", "ledger", "sources"},
+    {"access", "evaluation", "formats", "increments", "ledger", "sources"},
     {"destinations"},
     {"delivery"},
     {"testing"},
@@ -36,7 +37,7 @@ ORDER = (
 )
 RANK = {layer: rank for rank, layers in enumerate(ORDER) for layer in layers}
 
-ALSO = {("increments", "cdp_exports.ledger.records")}
+ALSO = {("increments", "cdp_exports.ledger.records"), ("evaluation", "cdp_exports.ledger.records")}
 """Names that a layer may import although they stand beside it."""
 
 NEVER = {("destinations", layer) for layer in ("access", "increments", "ledger", "sources")}

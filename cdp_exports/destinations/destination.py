@@ -5,26 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Protocol
 
-
-class Proof(StrEnum):
-    """How it is known that what is stored is what was sent, strongest first."""
-
-    STORED = "stored"  # a checksum the store computed over what it stored
-    TRANSPORT = "transport"  # each part's checksum was checked by the server on arrival
-    REREAD = "reread"  # the file was read back and hashed
-    SIZE = "size"  # only the size was compared
-
-
-@dataclass(frozen=True)
-class Capabilities:
-    """What a destination declares about itself; the catalog and the delivery ask, nothing is guessed."""
-
-    proof: Proof
-    formats: frozenset[str]
-    conditional_create: bool  # can create an object only where none is, decided by the store
+from cdp_exports.entities.capabilities import Capabilities, Proof
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 from cdp_exports.destinations import local_files as files
-from cdp_exports.destinations.capabilities import capabilities_of
-from cdp_exports.destinations.destination import Capabilities, Proof, StoredObject
+from cdp_exports.destinations.destination import StoredObject
 from cdp_exports.destinations.local_errors import translated
 from cdp_exports.destinations.paths import safe_parts
+from cdp_exports.entities.capabilities import Capabilities, Proof, capabilities_of
 from cdp_exports.errors import DestinationRefused, NotIntact
 
 

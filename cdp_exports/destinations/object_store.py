@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cdp_exports.destinations.destination import Capabilities, StoredObject
+from cdp_exports.destinations.destination import StoredObject
 from cdp_exports.destinations.object_writer import ObjectWriter
 from cdp_exports.destinations.paths import safe_parts
 from cdp_exports.destinations.store_api import StoreApi, translated
+from cdp_exports.entities.capabilities import Capabilities
 from cdp_exports.errors import DestinationRefused, TransientError
 
 if TYPE_CHECKING:

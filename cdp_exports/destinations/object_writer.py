@@ -7,8 +7,8 @@ import contextlib
 import hashlib
 from typing import TYPE_CHECKING
 
-from cdp_exports.destinations.destination import Proof
 from cdp_exports.destinations.store_api import StoreApi, Stored, translated
+from cdp_exports.entities.capabilities import Proof
 from cdp_exports.errors import DestinationRefused, NotIntact
 
 if TYPE_CHECKING:

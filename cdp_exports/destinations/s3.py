@@ -10,11 +10,11 @@ from threading import Lock
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from cdp_exports.destinations.capabilities import capabilities_of
 from cdp_exports.destinations.object_store import ObjectStoreDestination
 from cdp_exports.destinations.s3_errors import translate_boto, translate_obstore
 from cdp_exports.destinations.s3_session import open_session
 from cdp_exports.destinations.store_api import Stored
+from cdp_exports.entities.capabilities import capabilities_of
 from cdp_exports.entities.connection import S3Connection
 from cdp_exports.errors import CdpExportsError
 

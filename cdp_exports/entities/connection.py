@@ -8,13 +8,35 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, TypeAdapter, field_validator, model_validator
 
-from cdp_exports.entities.model import Address, Declared
+from cdp_exports.entities.model import Address, Declared, Id, Several, Word
 from cdp_exports.entities.secret import Secret
+
+
+class Suppression(Declared):
+    """A dataset that lists whom nothing may be sent about."""
+
+    dataset: Id
+    """The dataset."""
+
+    column: Word
+    """Its column with a key or an identifier, as it is or hashed. Nulls suppress nobody."""
+
+    matches: Word
+    """What it is compared with: an SQL expression over the members, such as `sha256(lower(trim(email)))`."""
 
 
 class _Connection(Declared):
     description: str | None = None
     """For whoever reads the catalog."""
+
+    purpose: Id | None = None
+    """What the data is used for there. Only people whose profile grants this purpose leave (`consent` of the dataset)."""
+
+    suppress: Several[Suppression] = ()
+    """Lists of people that never leave."""
+
+    accepts: Annotated[Several[Literal["people", "accounts"]], Field(min_length=1)] = ("people", "accounts")
+    """Whom the receiver takes: `[people]` for a tool that cannot take accounts."""
 
     shared_with: Literal["administrators"] = "administrators"
     """Who may use it. Only administrators until roles exist."""

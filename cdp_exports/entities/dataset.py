@@ -54,6 +54,13 @@ class Dataset(Declared):
     key: Several[Word] = ()
     """The columns that together name a row, unique and never null. Without a key rows are told apart by all their values."""
 
+    columns: dict[str, Word] = Field(default_factory=dict[str, Word])
+    """The columns that segments may read, by name, with their SQL types (`bigint`, `varchar`, `timestamptz`, `varchar[]`).
+    `cdp-exports columns DATASET` prints them. They are a promise: a delivery fails where the table no longer keeps it."""
+
+    consent: dict[Id, Word] = Field(default_factory=dict[Id, Word])
+    """Which column (true or false) grants which purpose, for example `marketing: email_opt_in`."""
+
     asset_key: Several[Word] | None = None
     """The Dagster asset whose materialization refreshes this table; default `datasets/<id>`, an external asset."""
 

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import field_validator
 
+from cdp_exports.entities.connection import Connection
 from cdp_exports.entities.model import Declared, Id
 from cdp_exports.entities.nearest import nearest
 from cdp_exports.entities.secret import Secret
@@ -26,6 +27,9 @@ class Environment(Declared):
 
     ledger: Secret | None = None
     """The ledger's database URL, by reference: `{env: CDP_EXPORTS_LEDGER}`. Default: SQLite in Dagster's home."""
+
+    state: Connection | None = None
+    """Where is kept what receivers hold: a folder of its own, written like a connection. Default: a folder in Dagster's home."""
 
     @field_validator("time_zone")
     @classmethod

@@ -2,48 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, TypeAdapter, ValidationInfo, field_validator, model_validator
 
+from cdp_exports.entities import mapping
 from cdp_exports.entities.cadence import Cadence
-from cdp_exports.entities.file_format import Format, ParquetFormat
-from cdp_exports.entities.model import Declared, Id, Owner, Several, each_once
+from cdp_exports.entities.file_format import CsvFormat, Format, ParquetFormat
+from cdp_exports.entities.mapping import Limits, Projection, Status
+from cdp_exports.entities.model import Declared, Id, Owner, Several, Word, each_once
 from cdp_exports.entities.templates import check_file_name, check_path
 
 
-class DatasetExport(Declared):
-    """Datasets delivered to a connection, in full or incrementally."""
-
-    kind: Literal["dataset"]
-    """What is exported."""
+class _Export(Declared):
+    other_subject: ClassVar[str] = ""  # the template variable of the other kind, and this kind's own
+    own_subject: ClassVar[str] = ""
 
     connection: Id
     """Where to."""
 
-    datasets: Annotated[Several[Id], Field(min_length=1)]
-    """The members; each is one delivery per export time."""
-
     mode: Literal["incremental", "full"] = "incremental"
-    """`incremental`: the first delivery is the whole dataset, each later one what changed since. `full`: the whole, always."""
-
-    changes: Literal["added", "all"] = "added"
-    """`added`: rows whose key was not there before. `all`: also updated and deleted rows, told apart by `_change_type`."""
-
-    format: Format = ParquetFormat()
-    """How files are written; default: Parquet with zstd."""
-
-    path: str = "{dataset_id}/exportTime={export_time}"
-    """The delivery's folder below the connection's."""
+    """`incremental`: the first delivery is everything, each later one what changed since. `full`: everything, always."""
 
     file_name: str = "part-{index}-{delivery}-{attempt}"
     """The files' names without their extension."""
 
     on_history_lost: Literal["fail", "full"] = "fail"
-    """What to do when the source no longer has the history: fail and say so, or deliver the whole dataset."""
-
-    on_change: Literal["full", "fail"] = "full"
-    """What to do when a change of this declaration starts a new chain: deliver the whole dataset, or refuse."""
+    """What to do when what the increment needs is gone: fail and say so, or deliver everything."""
 
     schedule: Cadence | None = None
     """When; without it on demand only."""
@@ -59,6 +44,52 @@ class DatasetExport(Declared):
 
     formerly: Id | None = None
     """The id it had before: chains go on through the rename."""
+
+    @field_validator("path", check_fields=False)
+    @classmethod
+    def _a_folder(cls, value: str) -> str:
+        return cls._refuse(value, check_path(value))
+
+    @field_validator("file_name")
+    @classmethod
+    def _a_file_name(cls, value: str) -> str:
+        return cls._refuse(value, check_file_name(value))
+
+    @classmethod
+    def _refuse(cls, template: str, problems: list[str]) -> str:
+        if f"{{{cls.other_subject}}}" in template:
+            problems = [*problems, f"{{{cls.other_subject}}} belongs to the other kind of export; write {{{cls.own_subject}}}"]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return template
+
+
+class DatasetExport(_Export):
+    """Datasets delivered to a connection, in full or incrementally."""
+
+    own_subject: ClassVar[str] = "dataset_id"
+    other_subject: ClassVar[str] = "segment_id"
+
+    kind: Literal["dataset"]
+    """What is exported."""
+
+    datasets: Annotated[Several[Id], Field(min_length=1)]
+    """The members; each is one delivery per export time."""
+
+    changes: Literal["added", "all"] = "added"
+    """`added`: rows whose key was not there before. `all`: also updated and deleted rows, told apart by `_change_type`."""
+
+    consent: Literal["required"] | None = None
+    """`required`: only rows of people who grant the connection's purpose, and who are on none of its lists."""
+
+    format: Format = ParquetFormat()
+    """How files are written; default: Parquet with zstd."""
+
+    path: str = "{dataset_id}/exportTime={export_time}"
+    """The delivery's folder below the connection's."""
+
+    on_change: Literal["full", "fail"] = "full"
+    """What to do when a change of this declaration starts a new chain: deliver the whole dataset, or refuse."""
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -76,20 +107,88 @@ class DatasetExport(Declared):
             raise ValueError("`changes: all` has no meaning with `mode: full`, which delivers no changes; leave one of them out")
         return value
 
-    @field_validator("path")
+
+class SegmentExport(_Export):
+    """Segments delivered to a connection: their members with the mapped fields, in full or incrementally."""
+
+    own_subject: ClassVar[str] = "segment_id"
+    other_subject: ClassVar[str] = "dataset_id"
+
+    kind: Literal["segment"]
+    """What is exported."""
+
+    segments: Annotated[Several[Id], Field(min_length=1)]
+    """The members; each is one delivery per export time."""
+
+    fields: Several[mapping.Field] = ()
+    """The columns of the files, in this order, behind the key."""
+
+    include_key: bool = True
+    """Whether the files begin with the dataset's key columns (of contacts too, where they are exploded). Without them members
+    who leave are told by fields marked `identity` alone."""
+
+    dots: Literal["keep", "underscore"] = "keep"
+    """What becomes of a dot in a column's name."""
+
+    project: Projection | None = None
+    """For segments of accounts: send their contacts."""
+
+    dedupe_by: Several[Word] = ()
+    """SQL expressions over the member's columns; of the members that are equal in all of them one is sent. Nulls are never equal."""
+
+    newest_by: Word | None = None
+    """Which of them: the one with the greatest value of this SQL expression; ties and default: the smallest key."""
+
+    send: Annotated[Several[Literal["entered", "updated", "exited"]], Field(min_length=1)] = ("entered", "updated", "exited")
+    """What an incremental delivery sends."""
+
+    status: Status | None = Status()
+    """The column that tells them apart; null: none, and no exits then."""
+
+    limits: Limits = Limits()
+    """How much may be sent."""
+
+    format: Format = CsvFormat(type="csv")
+    """How files are written; default: CSV with gzip."""
+
+    path: str = "{segment_id}/exportTime={export_time}"
+    """The delivery's folder below the connection's."""
+
+    on_change: Literal["full", "difference", "fail"] = "full"
+    """What to do when a change of the segment or of this declaration starts a new chain: deliver everybody, send the difference to
+    what the receiver holds (the chain goes on), or refuse."""
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        return self.segments
+
+    @field_validator("segments")
     @classmethod
-    def _a_folder(cls, value: str) -> str:
-        return _refuse(value, check_path(value))
+    def _each_segment_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return each_once(value)
 
-    @field_validator("file_name")
+    @field_validator("send")
     @classmethod
-    def _a_file_name(cls, value: str) -> str:
-        return _refuse(value, check_file_name(value))
+    def _each_status_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return each_once(value)
+
+    @model_validator(mode="after")
+    def _members_can_be_told(self) -> Self:
+        if self.mode == "incremental" and "exited" in self.send:
+            if self.status is None:
+                raise ValueError("without `status` nobody can tell who left; leave `exited` out of `send`, or declare `status`")
+            if not self.include_key and not any(field.identity for field in self.fields):
+                raise ValueError("without the key, members who leave need a field with `identity: true`")
+        if not self.include_key and not self.fields:
+            raise ValueError("without the key and without `fields` there is nothing to send")
+        if self.newest_by is not None and not self.dedupe_by:
+            raise ValueError("`newest_by` goes with `dedupe_by`")
+        return self
 
 
-def _refuse(template: str, problems: list[str]) -> str:
-    if "{segment_id}" in template:
-        problems = [*problems, "{segment_id} belongs to segment exports; write {dataset_id}"]
-    if problems:
-        raise ValueError("; ".join(problems))
-    return template
+Export = Annotated[DatasetExport | SegmentExport, Field(discriminator="kind")]
+
+EXPORT: TypeAdapter[Export] = TypeAdapter(Export)
+"""Reads an export from plain data."""
+
+__all__ = ["EXPORT", "DatasetExport", "Export", "SegmentExport"]

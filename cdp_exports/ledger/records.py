@@ -41,11 +41,12 @@ class Pin(_Record):
 
     `definition` holds what may not change within a chain (target, template, key, mode, changes, fields);
     `target` the connection's resolved place; `folder` is relative to it; `format` and `file_name` as declared;
-    `mapping` renames columns (`from`, `to`); `reason` says why this is a full, where it is one.
+    `mapping` renames columns (`from`, `to`); `reason` says why this is a full, where it is one, or of a segment how its
+    increment is found (`way`) and why.
     """
 
     mode: Literal["full", "incremental"]  # what this delivery is
-    changes: Literal["added", "all"]
+    changes: Literal["added", "all"] = "added"
     sources: tuple[SourcePin, ...]
     key: tuple[str, ...]
     connection_id: str
@@ -60,6 +61,7 @@ class Pin(_Record):
     definition: dict[str, Any]
     table_uri: str | None = None  # as declared; not in the manifest, so unknown where the ledger was rebuilt from it
     reason: str | None = None
+    way: str | None = None  # of an increment of a segment: changes, touched, compared
 
 
 class FileRecord(_Record):
@@ -73,8 +75,52 @@ class FileRecord(_Record):
     removed: bool = False
 
 
+class Funnel(_Record):
+    """How many members a segment has at a delivery, and what becomes of them on the way to the receiver.
+
+    rows = deliverable + left out; rows are members, or the contacts of accounts (`without_contact` have none).
+    """
+
+    members: int
+    without_contact: int = 0
+    rows: int
+    left_out: dict[
+        str, int
+    ] = {}  # rows by reason, in the order of the steps: no_consent, suppressed, missing:<field>, duplicate, over_limit
+    deliverable: int
+
+
+class Movement(_Record):
+    """What changes for the receiver of a segment: before + entered - exited = held."""
+
+    before: int
+    entered: int
+    updated: int
+    exited: int
+    held: int
+    exits: dict[str, int] = {}  # by reason: left_segment, deleted, or one of the funnel's
+
+
+class Held(_Record):
+    """What the receiver of an incremental segment export holds after a delivery, as the state folder keeps it.
+
+    `file` is relative to the state folder; `whole`: it holds everything, else what changed since the delivery before.
+    `guards` are the heads of consent and suppression as the committed attempt read them.
+    """
+
+    file: str
+    whole: bool
+    rows: int
+    sha256: str
+    guards: tuple[SourcePin, ...] = ()
+
+
 class Counts(_Record):
-    """Rows of a delivery: received = delivered + left out + failed; delivered = inserted + updated + deleted."""
+    """Rows of a delivery: received = delivered + left out + failed; delivered = inserted + updated + deleted.
+
+    Of a segment, inserted are those entered and deleted those exited; `funnel` and `movement` count its members, and `held`
+    is where the receiver's share of them is kept.
+    """
 
     received: int = 0
     delivered: int = 0
@@ -83,6 +129,9 @@ class Counts(_Record):
     inserted: int = 0
     updated: int = 0
     deleted: int = 0
+    funnel: Funnel | None = None
+    movement: Movement | None = None
+    held: Held | None = None
 
 
 class Attempt(_Record):

@@ -12,7 +12,8 @@ from typing import ClassVar
 
 import pytest
 
-from cdp_exports.destinations.destination import FileDestination, Proof
+from cdp_exports.destinations.destination import FileDestination
+from cdp_exports.entities.capabilities import Proof
 from cdp_exports.errors import DestinationRefused
 
 ODD_NAMES: Sequence[str] = (

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from cdp_exports.destinations.capabilities import capabilities_of
-from cdp_exports.destinations.destination import Proof
 from cdp_exports.destinations.s3 import open_s3
 from cdp_exports.destinations.s3_errors import translate_obstore
+from cdp_exports.entities.capabilities import Proof, capabilities_of
 from cdp_exports.entities.connection import S3Connection
 from cdp_exports.errors import DestinationRefused, TransientError
 

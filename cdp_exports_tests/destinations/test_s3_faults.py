@@ -12,9 +12,9 @@ from dataclasses import replace
 import pytest
 
 from cdp_exports.destinations import object_store, object_writer
-from cdp_exports.destinations.destination import Proof
 from cdp_exports.destinations.object_writer import PART_SIZE
 from cdp_exports.destinations.store_api import Stored
+from cdp_exports.entities.capabilities import Proof
 from cdp_exports.errors import DestinationRefused, NotIntact, TransientError
 from cdp_exports_tests.destinations.opened import IMPATIENT, open_bucket
 from cdp_exports_tests.servers.faults import Fault, FaultProxy

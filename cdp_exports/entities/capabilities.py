@@ -1,0 +1,51 @@
+"""What a type of connection can do: it declares it about itself; the catalog and the delivery ask, nothing is guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Proof(StrEnum):
+    """How it is known that what is stored is what was sent, strongest first."""
+
+    STORED = "stored"  # a checksum the store computed over what it stored
+    TRANSPORT = "transport"  # each part's checksum was checked by the server on arrival
+    REREAD = "reread"  # the file was read back and hashed
+    SIZE = "size"  # only the size was compared
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """Limits are numbers of members or rows; None: it has none."""
+
+    proof: Proof
+    formats: frozenset[str]
+    conditional_create: bool  # can create an object only where none is, decided by the store
+    accepts_accounts: bool = True  # takes a segment of accounts as it is
+    hashes_identities: bool = False  # identities leave as SHA-256 hex only
+    audience_max: int | None = None  # members it may hold after a delivery
+    audience_min: int | None = None
+    delivery_max: int | None = None  # rows of one delivery
+
+
+_FILES = frozenset({"parquet", "json", "csv"})
+
+CAPABILITIES: Mapping[str, Capabilities] = MappingProxyType(
+    {
+        "local": Capabilities(proof=Proof.REREAD, formats=_FILES, conditional_create=True),
+        "s3": Capabilities(proof=Proof.STORED, formats=_FILES, conditional_create=True),
+    }
+)
+"""By the connection's `type`."""
+
+
+def capabilities_of(connection_type: str) -> Capabilities:
+    """What a connection of this type can do.
+
+    >>> capabilities_of("local").proof
+    <Proof.REREAD: 'reread'>
+    """
+    return CAPABILITIES[connection_type]

@@ -1,0 +1,1 @@
+"""What segments and their exports mean, as checked SQL. Nothing here reads data."""
