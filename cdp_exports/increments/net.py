@@ -8,6 +8,7 @@ sources are read again (reading costs a small part of comparing), and what is le
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,13 +24,17 @@ if TYPE_CHECKING:
 
 CHANGE_TYPE = "_change_type"
 
+Wanted = Literal["added", "all", "images"]
+"""Rows that were added; inserts, updates and deletes; or these with the rows of an update before and after it."""
+
 
 @dataclass(frozen=True)
 class NetChange:
     """The rows to deliver, lazily, and how many there are of each kind (0 for a kind that was not asked for).
 
-    `frame` has the columns of the newer version and, where all changes were asked for, `_change_type` as the last:
-    `insert`, `update` (values at the newer version) or `delete` (values at the older one).
+    `frame` has the columns of the newer version and, unless only what was added was asked for, `_change_type` as the last:
+    `insert`, `update` (values at the newer version) or `delete` (values at the older one). With images an update is two
+    rows, `update_preimage` and `update_postimage`, as in a Delta table's change feed; it counts once.
     """
 
     frame: pl.LazyFrame
@@ -44,7 +49,7 @@ def net_changes(
     plus: pl.LazyFrame,
     *,
     key: Sequence[str],
-    changes: Literal["added", "all"],
+    changes: Wanted,
     subsets: bool,
     memory_limit: int,
     folder: Path | None = None,
@@ -52,7 +57,8 @@ def net_changes(
 ) -> Generator[NetChange]:
     """The net change that `plus` - `minus` amounts to; both have the same columns and types.
 
-    With a key at most one row a key; without one the multiset difference. `subsets`: `minus` holds only rows of the
+    With a key at most one row a key (two with images); without one the multiset difference. The columns may be some of the
+    table's, the key among them: rows that are equal in them cancel out. `subsets`: `minus` holds only rows of the
     older version and `plus` only rows of the newer, so that a repeated key in either is a fault; otherwise (a change
     feed) keys are judged by what is left. `memory_limit` (bytes) bounds the comparison, about; reading the sources comes
     on top. Beyond it, what is left goes to a temporary folder (in `folder`, default the system's), at most `disk_limit`
@@ -74,11 +80,11 @@ def net_changes(
 
 
 class _Comparison:
-    def __init__(self, schema: pl.Schema, key: Sequence[str], changes: Literal["added", "all"], memory_limit: int) -> None:
+    def __init__(self, schema: pl.Schema, key: Sequence[str], changes: Wanted, memory_limit: int) -> None:
         self.schema = schema
         self.columns = schema.names()
         self.key = list(key)
-        self.all = changes == "all"
+        self.changes: Wanted = changes
         self.memory_limit = memory_limit
         free = "_" * (max(map(len, self.columns), default=0) + 1)  # no column begins like this
         self.plus, self.minus, self.times = f"{free}plus", f"{free}minus", f"{free}times"
@@ -91,7 +97,7 @@ class _Comparison:
             keys = measured(newer.frame.select(self.key), self.memory_limit)
             for (part,) in in_buckets([keys], self.key, self.memory_limit):
                 self._assert_none(self._faults(self._counted(part, 1, 0)).collect(engine="streaming"))
-        frame = newer.frame.with_columns(pl.lit("insert").alias(CHANGE_TYPE)) if self.all else newer.frame
+        frame = newer.frame.with_columns(pl.lit("insert").alias(CHANGE_TYPE)) if self.changes != "added" else newer.frame
         return NetChange(frame, newer.rows, 0, 0)
 
     def net(self, older: Measured, newer: Measured, subsets: bool, folder: Path, disk_limit: int | None) -> NetChange:
@@ -99,7 +105,7 @@ class _Comparison:
 
         shelf = Shelf(folder, disk_limit)
         kept: list[pl.LazyFrame] = []
-        counts = dict.fromkeys(("insert", "update", "delete"), 0)
+        counts: Counter[str] = Counter()
         rows = 0
         buckets = list(in_buckets([older, newer], self.key or self.columns, self.memory_limit))
         for minus, plus in buckets:
@@ -109,10 +115,10 @@ class _Comparison:
             for kind, times in change.group_by(CHANGE_TYPE).agg(pl.col(self.times).sum()).iter_rows():
                 counts[kind] += times
         frame = pl.concat(kept)
-        if sum(counts.values()) > rows:
+        if counts.total() > rows:
             frame = self._repeated(frame)
-        names = [*self.columns, CHANGE_TYPE] if self.all else self.columns
-        return NetChange(frame.select(names), counts["insert"], counts["update"], counts["delete"])
+        names = [*self.columns, CHANGE_TYPE] if self.changes != "added" else self.columns
+        return NetChange(frame.select(names), counts["insert"], counts["update"] + counts["update_postimage"], counts["delete"])
 
     def _left(self, minus: pl.LazyFrame, plus: pl.LazyFrame, subsets: bool) -> pl.DataFrame:
         """Every row of which one side has more, and how many more."""
@@ -137,8 +143,17 @@ class _Comparison:
 
         changed = pl.len().over(self.key) > 1 if self.key else pl.lit(False)
         removed = pl.col(self.minus) > 0
-        kind = pl.when(removed).then(pl.lit("delete")).when(changed).then(pl.lit("update")).otherwise(pl.lit("insert"))
-        wanted = ~(removed & changed) if self.all else ~(removed | changed)
+        before, after = ("update_preimage", "update_postimage") if self.changes == "images" else (None, "update")
+        kind = (
+            pl.when(removed & changed)
+            .then(pl.lit(before, pl.String))
+            .when(removed)
+            .then(pl.lit("delete"))
+            .when(changed)
+            .then(pl.lit(after))
+            .otherwise(pl.lit("insert"))
+        )
+        wanted = ~(removed | changed) if self.changes == "added" else kind.is_not_null()
         times = (pl.col(self.plus) + pl.col(self.minus)).alias(self.times)
         return left.with_columns(kind.alias(CHANGE_TYPE), times).filter(wanted)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 import pytest
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from cdp_exports.errors import KeyNotUnique, TerminalError
 from cdp_exports.increments.buckets import in_buckets, measured
-from cdp_exports.increments.net import CHANGE_TYPE, net_changes
+from cdp_exports.increments.net import CHANGE_TYPE, Wanted, net_changes
 from cdp_exports_tests.servers.faults import _Mounts
 
 MEMORY = 256 << 20
@@ -28,14 +28,15 @@ def net(
     plus: pl.DataFrame,
     *,
     key: Sequence[str] = (),
-    changes: Literal["added", "all"] = "all",
+    changes: Wanted = "all",
     subsets: bool = True,
 ) -> Counter[tuple[Any, ...]]:
     with net_changes(minus.lazy(), plus.lazy(), key=key, changes=changes, subsets=subsets, memory_limit=MEMORY) as result:
         frame = result.frame.collect()
         total = result.inserted + result.updated + result.deleted
-    assert frame.height == total
-    assert dict(frame.collect_schema()) == {**plus.collect_schema(), **({CHANGE_TYPE: pl.String()} if changes == "all" else {})}
+        updated = result.updated
+    assert frame.height == total + (updated if changes == "images" else 0)
+    assert dict(frame.collect_schema()) == {**plus.collect_schema(), **({CHANGE_TYPE: pl.String()} if changes != "added" else {})}
     return Counter(tuple("NaN" if value != value else value for value in row) for row in frame.rows())  # noqa: PLR0124 NaN alone
 
 
@@ -47,15 +48,13 @@ ROW = st.tuples(st.one_of(st.none(), st.integers(0, 2)), st.sampled_from([None, 
 
 
 @settings(deadline=None, max_examples=40)
-@given(minus=st.lists(ROW, max_size=6), plus=st.lists(ROW, max_size=6), changes=st.sampled_from(["added", "all"]))
-def test_without_a_key_it_is_the_multiset_difference(
-    minus: list[tuple[Any, ...]], plus: list[tuple[Any, ...]], changes: Literal["added", "all"]
-) -> None:
+@given(minus=st.lists(ROW, max_size=6), plus=st.lists(ROW, max_size=6), changes=st.sampled_from(["added", "all", "images"]))
+def test_without_a_key_it_is_the_multiset_difference(minus: list[tuple[Any, ...]], plus: list[tuple[Any, ...]], changes: Wanted) -> None:
     def counted(rows: list[tuple[Any, ...]]) -> Counter[tuple[Any, ...]]:
         return Counter((row[0], "NaN" if row[1] is NAN else row[1]) for row in rows)
 
     expected = {(*row, "insert"): count for row, count in (counted(plus) - counted(minus)).items()}
-    if changes == "all":
+    if changes != "added":
         expected |= {(*row, "delete"): count for row, count in (counted(minus) - counted(plus)).items()}
     else:
         expected = {row[:-1]: count for row, count in expected.items()}
@@ -75,6 +74,7 @@ def test_with_a_key_it_is_one_row_a_key(old: dict[int, Any], new: dict[int, Any]
         return "NaN" if value is NAN else value
 
     expected: dict[tuple[Any, ...], int] = {}
+    before: dict[tuple[Any, ...], int] = {}
     for key in old.keys() | new.keys():
         if key not in old:
             expected[key, shown(new[key]), "insert"] = 1
@@ -82,12 +82,16 @@ def test_with_a_key_it_is_one_row_a_key(old: dict[int, Any], new: dict[int, Any]
             expected[key, shown(old[key]), "delete"] = 1
         elif shown(old[key]) != shown(new[key]):
             expected[key, shown(new[key]), "update"] = 1
+            before[key, shown(old[key]), "update_preimage"] = 1
     minus, plus = frame(*old.items(), *passing), frame(*new.items(), *passing)
     assert net(minus, plus, key=["id"], subsets=False) == expected
     added = {row[:-1]: 1 for row in expected if row[-1] == "insert"}
     assert net(minus, plus, key=["id"], subsets=False, changes="added") == added
+    images = {(*row[:-1], row[-1].replace("update", "update_postimage")): 1 for row in expected} | before
+    assert net(minus, plus, key=["id"], subsets=False, changes="images") == images
     if not passing:
         assert net(minus, plus, key=["id"]) == expected
+        assert net(minus, plus, key=["id"], changes="images") == images
 
 
 @pytest.mark.parametrize(
@@ -106,9 +110,39 @@ def test_with_a_key_it_is_one_row_a_key(old: dict[int, Any], new: dict[int, Any]
     ],
 )
 def test_a_null_or_repeated_key_is_refused(minus: pl.DataFrame, plus: pl.DataFrame, subsets: bool) -> None:
-    for changes in ("added", "all"):
+    for changes in ("added", "all", "images"):
         with pytest.raises(KeyNotUnique, match=r"The key \(id\)"):
             net(minus, plus, key=["id"], subsets=subsets, changes=changes)
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    old=st.dictionaries(st.integers(0, 3), st.tuples(st.integers(0, 1), st.integers(0, 2))),
+    new=st.dictionaries(st.integers(0, 3), st.tuples(st.integers(0, 1), st.integers(0, 2))),
+)
+def test_of_some_columns_it_is_what_changed_in_them(old: dict[int, Any], new: dict[int, Any]) -> None:
+    """A source hands over every row that changed; only `x` is looked at."""
+    rows = [frame(*((key, side[key][0]) for key in side if old.get(key) != new.get(key))) for side in (old, new)]
+    found = net(*rows, key=["id"], changes="images")
+    both = old.keys() & new.keys()
+    changed = {key for key in both if old[key][0] != new[key][0]}
+    assert found == {
+        **{(key, new[key][0], "insert"): 1 for key in new.keys() - both},
+        **{(key, old[key][0], "delete"): 1 for key in old.keys() - both},
+        **{(key, old[key][0], "update_preimage"): 1 for key in changed},
+        **{(key, new[key][0], "update_postimage"): 1 for key in changed},
+    }
+
+
+def test_both_sides_of_an_update_also_where_it_is_compared_in_buckets() -> None:
+    rows = pl.select(id=pl.int_range(300_000)).with_columns(text=pl.format("some text of the row {}", pl.col("id").hash(1)))
+    plus = rows.with_columns(text=pl.when(pl.col("id") % 1000 == 0).then(pl.lit("changed")).otherwise("text"))
+    with net_changes(rows.lazy(), plus.lazy(), key=["id"], changes="images", subsets=True, memory_limit=16 << 20) as result:
+        assert (result.inserted, result.updated, result.deleted) == (0, 300, 0)
+        found = result.frame.collect()
+    for side, kind in ((rows, "update_preimage"), (plus, "update_postimage")):
+        expected = side.filter(pl.col("id") % 1000 == 0)
+        assert found.filter(pl.col(CHANGE_TYPE) == kind).drop(CHANGE_TYPE).sort("id").equals(expected)
 
 
 def test_what_passes_through_a_feed_is_judged_by_what_is_left() -> None:
