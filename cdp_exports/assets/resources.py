@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, create_model
 
 from cdp_exports.assets.keys import resource_key
 from cdp_exports.catalog.catalog import Catalog
-from cdp_exports.entities.connection import Connection, LocalConnection, S3Connection
+from cdp_exports.entities.connection import Connection, LocalConnection, S3Connection, SftpConnection
 from cdp_exports.entities.secret import Secret
 
 if TYPE_CHECKING:
@@ -81,10 +81,12 @@ def _resource_type(name: str, declares: type[BaseModel]) -> type[DestinationReso
 
 LocalDestinationResource = _resource_type("LocalDestinationResource", LocalConnection)
 S3DestinationResource = _resource_type("S3DestinationResource", S3Connection)
+SftpDestinationResource = _resource_type("SftpDestinationResource", SftpConnection)
 
 _TYPES: dict[type[BaseModel], type[DestinationResource]] = {
     LocalConnection: LocalDestinationResource,
     S3Connection: S3DestinationResource,
+    SftpConnection: SftpDestinationResource,
 }
 
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cdp_exports.entities.connection import Connection, LocalConnection, S3Connection
+from cdp_exports.entities.connection import Connection, LocalConnection, S3Connection, SftpConnection
 
 Place = tuple[str, ...]
 """A store and the folders down from its root: one place contains another if it is its beginning."""
@@ -20,6 +20,10 @@ def place_of(connection: Connection, root: Path) -> Place:
     """
     if isinstance(connection, LocalConnection):
         return "local", *Path(os.path.realpath(root / connection.folder)).parts
+    if isinstance(connection, SftpConnection):
+        # where a user's folders stand depends on the user
+        start = "/" if connection.folder.startswith("/") else "~"
+        return "sftp", f"{connection.user}@{connection.host.lower()}:{connection.port}", start, *_folders(connection.folder)
     return "s3", _store(connection), connection.bucket, *_folders(connection.folder)
 
 
@@ -33,7 +37,11 @@ def shown(place: Place) -> str:
 
     >>> shown(("s3", "", "acme", "cdp"))
     's3://acme/cdp'
+    >>> shown(("sftp", "acme@files.partner.com:22", "~", "in"))
+    'sftp://acme@files.partner.com:22/~/in'
     """
+    if place[0] == "sftp":
+        return f"sftp://{place[1]}/{'/'.join(place[3:] if place[2] == '/' else place[2:])}"
     return str(Path(*place[1:])) if place[0] == "local" else f"s3://{'/'.join(place[2:])}"
 
 

@@ -37,6 +37,7 @@ CAPABILITIES: Mapping[str, Capabilities] = MappingProxyType(
     {
         "local": Capabilities(proof=Proof.REREAD, formats=_FILES, conditional_create=True),
         "s3": Capabilities(proof=Proof.STORED, formats=_FILES, conditional_create=True),
+        "sftp": Capabilities(proof=Proof.REREAD, formats=_FILES, conditional_create=True),
     }
 )
 """By the connection's `type`."""
