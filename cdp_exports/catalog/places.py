@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from cdp_exports.entities.azure_connection import AzureConnection
 from cdp_exports.entities.connection import Connection, LocalConnection, S3Connection, SftpConnection
+from cdp_exports.entities.gcs_connection import GcsConnection
 
 Place = tuple[str, ...]
 """A store and the folders down from its root: one place contains another if it is its beginning."""
@@ -24,6 +26,10 @@ def place_of(connection: Connection, root: Path) -> Place:
         # where a user's folders stand depends on the user
         start = "/" if connection.folder.startswith("/") else "~"
         return "sftp", f"{connection.user}@{connection.host.lower()}:{connection.port}", start, *_folders(connection.folder)
+    if isinstance(connection, AzureConnection):  # a data lake's account holds the same containers
+        return "https", connection.blob_url.partition("://")[2], connection.container, *_folders(connection.folder)
+    if isinstance(connection, GcsConnection):  # a bucket's name is unique at Google, whatever address leads there
+        return "gs", connection.bucket, *_folders(connection.folder)
     return "s3", _store(connection), connection.bucket, *_folders(connection.folder)
 
 
@@ -42,7 +48,9 @@ def shown(place: Place) -> str:
     """
     if place[0] == "sftp":
         return f"sftp://{place[1]}/{'/'.join(place[3:] if place[2] == '/' else place[2:])}"
-    return str(Path(*place[1:])) if place[0] == "local" else f"s3://{'/'.join(place[2:])}"
+    if place[0] == "local":
+        return str(Path(*place[1:]))
+    return f"{place[0]}://{'/'.join(place[2:] if place[0] == 's3' else place[1:])}"
 
 
 def _folders(path: str) -> list[str]:

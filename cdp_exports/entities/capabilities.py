@@ -37,6 +37,9 @@ CAPABILITIES: Mapping[str, Capabilities] = MappingProxyType(
     {
         "local": Capabilities(proof=Proof.REREAD, formats=_FILES, conditional_create=True),
         "s3": Capabilities(proof=Proof.STORED, formats=_FILES, conditional_create=True),
+        "azure_blob": Capabilities(proof=Proof.REREAD, formats=_FILES, conditional_create=True),
+        "adls": Capabilities(proof=Proof.REREAD, formats=_FILES, conditional_create=True),
+        "gcs": Capabilities(proof=Proof.STORED, formats=_FILES, conditional_create=True),
         "sftp": Capabilities(proof=Proof.REREAD, formats=_FILES, conditional_create=True),
     }
 )

@@ -8,48 +8,15 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, TypeAdapter, field_validator, model_validator
 
-from cdp_exports.entities.model import Address, Declared, Id, Several, Word
+from cdp_exports.entities.azure_connection import AdlsConnection, AzureBlobConnection
+from cdp_exports.entities.gcs_connection import GcsConnection
+from cdp_exports.entities.model import Address
+from cdp_exports.entities.receiver import Receiver
 from cdp_exports.entities.secret import Secret
+from cdp_exports.entities.store_address import Endpoint, StoreFolder
 
 
-class Suppression(Declared):
-    """A dataset that lists whom nothing may be sent about."""
-
-    dataset: Id
-    """The dataset."""
-
-    column: Word
-    """Its column with a key or an identifier, as it is or hashed. Nulls suppress nobody."""
-
-    matches: Word
-    """What it is compared with: an SQL expression over the members, such as `sha256(lower(trim(email)))`."""
-
-
-class _Connection(Declared):
-    description: str | None = None
-    """For whoever reads the catalog."""
-
-    purpose: Id | None = None
-    """What the data is used for there. Only people whose profile grants this purpose leave (`consent` of the dataset)."""
-
-    suppress: Several[Suppression] = ()
-    """Lists of people that never leave."""
-
-    accepts: Annotated[Several[Literal["people", "accounts"]], Field(min_length=1)] = ("people", "accounts")
-    """Whom the receiver takes: `[people]` for a tool that cannot take accounts."""
-
-    shared_with: Literal["administrators"] = "administrators"
-    """Who may use it. Only administrators until roles exist."""
-
-    @field_validator("shared_with", mode="before")
-    @classmethod
-    def _no_roles_yet(cls, value: object) -> object:
-        if value != "administrators":
-            raise ValueError("roles do not exist yet, so a connection cannot be shared; leave `shared_with` out")
-        return value
-
-
-class LocalConnection(_Connection):
+class LocalConnection(Receiver):
     """A folder on this machine or on a mounted share."""
 
     type: Literal["local"]
@@ -59,7 +26,7 @@ class LocalConnection(_Connection):
     """The folder; relative to the catalog's parent folder. It is created on first use."""
 
 
-class S3Connection(_Connection):
+class S3Connection(Receiver):
     """Amazon S3 or a store that speaks its protocol.
 
     Credentials: static keys by reference, else a profile, else what the machine offers (environment, web identity,
@@ -72,13 +39,13 @@ class S3Connection(_Connection):
     bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
     """The bucket's name; it must exist."""
 
-    folder: str = ""
+    folder: StoreFolder = ""
     """The folder in the bucket, without a slash at its ends; default: the bucket itself."""
 
     region: str | None = None
     """The bucket's region; default: the profile's or the environment's, else us-east-1."""
 
-    endpoint_url: str | None = None
+    endpoint_url: Endpoint | None = None
     """The store's address where it is not Amazon's, for example https://minio.internal:9000."""
 
     access_key_id: Secret | None = None
@@ -99,21 +66,11 @@ class S3Connection(_Connection):
     external_id: Secret | None = None
     """The external id that the assumed role asks for."""
 
-    @field_validator("folder")
-    @classmethod
-    def _folder_in_the_bucket(cls, value: str) -> str:
-        parts = value.split("/")
-        if value and (re.search(r"[\x00-\x1f\x7f\\]", value) or any(part in ("", ".", "..") for part in parts)):
-            raise ValueError("write folder names joined by single slashes, without . and .. and backslashes, no slash at the ends")
-        return value
-
     @field_validator("endpoint_url")
     @classmethod
-    def _address(cls, value: str | None) -> str | None:
-        if value is not None:
-            url = urlsplit(value)
-            if url.scheme not in ("http", "https") or not url.hostname or url.username or url.query or url.fragment:
-                raise ValueError("write https://host or https://host:port, without a user, a password or a query")
+    def _another_protocol(cls, value: str | None) -> str | None:
+        if value and urlsplit(value).hostname == "storage.googleapis.com":
+            raise ValueError("Google's S3 interface ignores the conditions of conditional writes; declare `type: gcs`")
         return value
 
     @model_validator(mode="after")
@@ -129,7 +86,7 @@ class S3Connection(_Connection):
         return self
 
 
-class SftpConnection(_Connection):
+class SftpConnection(Receiver):
     """A folder of an SFTP server.
 
     Signs in with a private key, a password, or both where the server asks for both. The server's host key is checked
@@ -190,7 +147,9 @@ class SftpConnection(_Connection):
         return self
 
 
-Connection = Annotated[LocalConnection | S3Connection | SftpConnection, Field(discriminator="type")]
+Connection = Annotated[
+    LocalConnection | S3Connection | AzureBlobConnection | AdlsConnection | GcsConnection | SftpConnection, Field(discriminator="type")
+]
 
 CONNECTION: TypeAdapter[Connection] = TypeAdapter(Connection)
 """Reads a connection from plain data, as the ledger keeps it."""

@@ -1,0 +1,48 @@
+"""What every connection says about who receives there."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from cdp_exports.entities.model import Declared, Id, Several, Word
+
+
+class Suppression(Declared):
+    """A dataset that lists whom nothing may be sent about."""
+
+    dataset: Id
+    """The dataset."""
+
+    column: Word
+    """Its column with a key or an identifier, as it is or hashed. Nulls suppress nobody."""
+
+    matches: Word
+    """What it is compared with: an SQL expression over the members, such as `sha256(lower(trim(email)))`."""
+
+
+class Receiver(Declared):
+    """The keys that connections of all types have."""
+
+    description: str | None = None
+    """For whoever reads the catalog."""
+
+    purpose: Id | None = None
+    """What the data is used for there. Only people whose profile grants this purpose leave (`consent` of the dataset)."""
+
+    suppress: Several[Suppression] = ()
+    """Lists of people that never leave."""
+
+    accepts: Annotated[Several[Literal["people", "accounts"]], Field(min_length=1)] = ("people", "accounts")
+    """Whom the receiver takes: `[people]` for a tool that cannot take accounts."""
+
+    shared_with: Literal["administrators"] = "administrators"
+    """Who may use it. Only administrators until roles exist."""
+
+    @field_validator("shared_with", mode="before")
+    @classmethod
+    def _no_roles_yet(cls, value: object) -> object:
+        if value != "administrators":
+            raise ValueError("roles do not exist yet, so a connection cannot be shared; leave `shared_with` out")
+        return value
