@@ -8,6 +8,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, Tag, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from cdp_exports.entities.model import ID_PATTERN, WrongItem
@@ -15,6 +16,9 @@ from cdp_exports.entities.nearest import nearest
 
 At = tuple[str | int, ...]
 """The path of a key or list item in a file."""
+
+_DISCRIMINATORS = ("kind", "type")
+"""The keys that say which of several models an object is."""
 
 _MUST_BE = {
     "string_type": "text",
@@ -31,29 +35,36 @@ _MUST_BE = {
 def explain(error: ValidationError, declared: Any, value: object) -> Iterator[tuple[At, str]]:
     """Where and what, for each error. `declared`: the model or annotated union that `value` was checked against."""
     for details in error.errors(include_url=False, include_input=False):
-        at, holder = _locate(details["loc"], declared)
-        cause = details.get("ctx", {}).get("error")
-        if isinstance(cause, WrongItem):
-            at = (*at, cause.item)
+        located = _locate(details["loc"], declared)
+        at, context = located.at, details.get("ctx", {})
+        if isinstance(context.get("error"), WrongItem):
+            at = (*at, context["error"].item)
         elif details["type"].startswith("union_tag_"):
-            at = (*at, "type")
-        yield at, _SENTENCES.get(details["type"], _any)(_Wrong(at, holder, _value_at(value, at), details))
+            at = (*at, context["discriminator"].strip("'"))
+        yield at, _SENTENCES.get(details["type"], _any)(_Wrong(at, located, _value_at(value, at), details))
 
 
-def _locate(loc: At, declared: Any) -> tuple[At, Any]:
-    """The path in the file (pydantic also names the branch of a union) and the type that holds its last key."""
+@dataclass(frozen=True)
+class _Located:
+    at: At  # in the file; pydantic also names the branch of a union
+    holder: Any  # the type that holds the last key
+    siblings: Mapping[str, Any]  # the alternatives that the holder was chosen from, by their tag
+    declared: Any  # the type of what stands there
+
+
+def _locate(loc: At, declared: Any) -> _Located:
     at: list[str | int] = []
-    holder = declared
-    for part in loc:
+    holder, siblings = declared, dict[str, Any]()
+    chosen_from = dict[str, Any]()
+    for part in loc[:-1] if loc[-1:] == ("[key]",) else loc:  # so pydantic says that a key itself is wrong
         branches = _branches(declared)
         if len(branches) > 1:
-            declared = branches.get(str(part))
-            continue
-        declared = next(iter(branches.values()))
-        holder = declared
-        at.append(part)
-        declared = _inside(declared, part)
-    return tuple(at), holder
+            declared, chosen_from = branches.get(str(part)), branches
+        else:
+            holder, siblings, chosen_from = next(iter(branches.values())), chosen_from, {}
+            at.append(part)
+            declared = _inside(holder, part)
+    return _Located(tuple(at), holder, siblings, declared)
 
 
 def _branches(declared: Any) -> dict[str, Any]:
@@ -71,15 +82,20 @@ def _branches(declared: Any) -> dict[str, Any]:
 
 
 def _tag(declared: Any) -> str:
-    if isinstance(declared, type) and issubclass(declared, BaseModel) and "type" in declared.model_fields:
-        return str(get_args(declared.model_fields["type"].annotation)[0])
-    return ""
+    keys = _keys(declared)
+    return next((str(get_args(keys[name].annotation)[0]) for name in _DISCRIMINATORS if name in keys), "")
+
+
+def _keys(declared: Any) -> dict[str, FieldInfo]:
+    """The keys of a model, as they are written in a file."""
+    if not (isinstance(declared, type) and issubclass(declared, BaseModel)):
+        return {}
+    return {field.alias or name: field for name, field in declared.model_fields.items()}
 
 
 def _inside(declared: Any, part: str | int) -> Any:
-    if isinstance(declared, type) and issubclass(declared, BaseModel):
-        field = declared.model_fields.get(str(part))
-        return field.annotation if field else None
+    if field := _keys(declared).get(str(part)):
+        return field.annotation
     if get_origin(declared) is tuple:
         return get_args(declared)[0]
     if get_origin(declared) is dict:
@@ -98,10 +114,10 @@ def _value_at(value: Any, at: At) -> object:
 
 @dataclass(frozen=True)
 class _Wrong:
-    """One error: the type that holds the key, the value that was given, and pydantic's own words."""
+    """One error: what is declared there, the value that was given, and pydantic's own words."""
 
     at: At
-    holder: Any
+    located: _Located
     value: object
     details: ErrorDetails
 
@@ -120,18 +136,28 @@ class _Wrong:
 
 
 def _unknown(wrong: _Wrong) -> str:
-    known = sorted(wrong.holder.model_fields)
+    holder = wrong.located.holder
+    if owners := [_named_by_tag(other) for other in wrong.located.siblings.values() if wrong.key in _keys(other)]:
+        return f"The key {wrong.key!r} belongs to {' and '.join(owners)}; this is {_named_by_tag(holder)}."
+    known = sorted(_keys(holder))
     hint = nearest(wrong.key, known) or f"; known here: {', '.join(known)}"
     return f"The key {wrong.key!r} is unknown{hint}."
 
 
+def _named_by_tag(model: Any) -> str:
+    return next(f"`{name}: {_tag(model)}`" for name in _DISCRIMINATORS if name in _keys(model))
+
+
 def _no_such_word(wrong: _Wrong) -> str:
-    return wrong.about(_not_one_of(wrong.value, list(map(str, _words(wrong.holder.model_fields[wrong.key].annotation)))))
+    return wrong.about(_not_one_of(wrong.value, list(map(str, _words(wrong.located.declared)))))
 
 
 def _no_such_type(wrong: _Wrong) -> str:
-    types = wrong.context["expected_tags"].replace("'", "").split(", ")
-    return wrong.about(_not_one_of(wrong.context["tag"], types))
+    return wrong.about(_not_one_of(wrong.context["tag"], list(_branches(wrong.located.declared))))
+
+
+def _no_type(wrong: _Wrong) -> str:
+    return wrong.about(f"the key is missing; it is one of {', '.join(map(repr, _branches(wrong.located.declared)))}")
 
 
 def _wrong_type(wrong: _Wrong) -> str:
@@ -150,12 +176,15 @@ _SENTENCES: Mapping[str, Callable[[_Wrong], str]] = {
     "missing": lambda wrong: f"The key {wrong.key!r} is missing.",
     "literal_error": _no_such_word,
     "union_tag_invalid": _no_such_type,
-    "union_tag_not_found": lambda wrong: wrong.about("the key is missing"),
+    "union_tag_not_found": _no_type,
     "value_error": lambda wrong: wrong.about(str(wrong.context["error"])),
     "string_pattern_mismatch": _no_match,
     "too_short": lambda wrong: wrong.about("must not be empty"),
     "string_too_short": lambda wrong: wrong.about("must not be empty"),
     "greater_than_equal": lambda wrong: wrong.about(f"must be at least {wrong.context['ge']}"),
+    "greater_than": lambda wrong: wrong.about(f"must be more than {wrong.context['gt']}"),
+    "less_than_equal": lambda wrong: wrong.about(f"must be at most {wrong.context['le']}"),
+    "finite_number": lambda wrong: wrong.about("must be a finite number"),
     **dict.fromkeys(_MUST_BE, _wrong_type),
 }
 

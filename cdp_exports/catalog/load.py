@@ -12,18 +12,20 @@ from pydantic import TypeAdapter, ValidationError
 from yaml import Node
 
 from cdp_exports.catalog.catalog import Catalog
-from cdp_exports.catalog.check import check, dangling
+from cdp_exports.catalog.check import check
 from cdp_exports.catalog.explain import At, explain
+from cdp_exports.catalog.references import REFERENCES, dangling
 from cdp_exports.catalog.yaml import NotYaml, compose, line_at, read
 from cdp_exports.entities.connection import Connection
 from cdp_exports.entities.dataset import Dataset
 from cdp_exports.entities.environment import Environment
-from cdp_exports.entities.export import DatasetExport
+from cdp_exports.entities.export import Export
 from cdp_exports.entities.model import ID_PATTERN
 from cdp_exports.entities.nearest import nearest
+from cdp_exports.entities.segment import Segment
 from cdp_exports.errors import DeclarationError, Problem
 
-KINDS: Mapping[str, Any] = {"connections": Connection, "datasets": Dataset, "exports": DatasetExport}
+KINDS: Mapping[str, Any] = {"connections": Connection, "datasets": Dataset, "segments": Segment, "exports": Export}
 """The folders of a catalog and what their files declare."""
 
 _ENVIRONMENT = "environment.yaml"
@@ -71,7 +73,7 @@ class _Loading:
         self._contents: dict[str, bytes] = {}
         self._declared: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
         self._names: dict[str, set[str]] = {kind: set() for kind in KINDS}
-        self._exports: dict[str, Mapping[str, Any]] = {}
+        self._referring: list[tuple[str, str, Mapping[str, Any]]] = []  # folder, file, what stands in it
 
     def catalog(self) -> Catalog:
         entries = self._entries(self._folder)
@@ -85,12 +87,13 @@ class _Loading:
                 self._refuse(entry.name, _no_place(entry.name))
         if all(entry.name != _ENVIRONMENT for entry in entries):
             self._refuse(_ENVIRONMENT, "The file is missing; it names the environment: `name: acme`.")
-        for file, value in self._exports.items():
-            self._refuse_at(file, dangling(value, self._names))
-        # with a wrong environment.yaml the other rules are still judged, under a name that no environment can have
-        catalog = Catalog(self._folder.parent, environment or Environment.model_construct(name="?"), **self._declared)
-        for finding in check(catalog, self._names):
-            self._refuse_at(f"{finding.folder}/{finding.id}.yaml", [(finding.at, finding.message)])
+        for folder, file, value in self._referring:
+            self._refuse_at(file, dangling(folder, value, self._names))
+        # with a wrong environment.yaml the other rules are still judged, in one that no catalog can have and that allows most
+        known = environment or Environment.model_construct(name="?", audience="accounts")
+        catalog = Catalog(self._folder.parent, known, **self._declared)
+        for finding in dict.fromkeys(check(catalog, self._names)):
+            self._refuse_at(finding.file, [(finding.at, finding.message)])
         if self._problems:
             raise DeclarationError(sorted(self._problems, key=lambda problem: (problem.file or "", problem.line or 0)))
         return catalog
@@ -132,12 +135,10 @@ class _Loading:
             for problem in error.problems:
                 self._refuse(file, problem.message, problem.line)
             return None
-        if kind is DatasetExport:
-            if value.get("kind") == "segment":
-                return self._refuse_at(file, [(("kind",), "`kind: segment` is not built yet; only `kind: dataset` is.")])
-            self._exports[file] = value
+        if (folder := file.partition("/")[0]) in REFERENCES:
+            self._referring.append((folder, file, value))
         try:
-            return _ADAPTERS[kind].validate_python(value)
+            return _ADAPTERS[kind].validate_python(value, by_alias=True, by_name=False)
         except ValidationError as error:
             return self._refuse_at(file, explain(error, kind, value))
 
@@ -156,8 +157,6 @@ _ADAPTERS: Mapping[Any, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in
 
 
 def _no_place(name: str) -> str:
-    if name == "segments":
-        return "Segments are not built yet; only connections, datasets and exports are."
     if name in KINDS:
         return "This must be a folder with one file an object."
     hint = nearest(name, [_ENVIRONMENT, *KINDS])

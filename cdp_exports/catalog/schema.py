@@ -19,7 +19,7 @@ def schemas() -> dict[str, dict[str, Any]]:
     """The JSON Schema (draft 2020-12) of each kind of object.
 
     >>> sorted(schemas())
-    ['connection', 'dataset', 'environment', 'export']
+    ['connection', 'dataset', 'environment', 'export', 'segment']
     """
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return {kind: dialect | TypeAdapter(declared).json_schema() for kind, declared in DECLARED.items()}

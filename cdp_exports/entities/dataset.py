@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
 
 from cdp_exports.entities.model import Address, Declared, Id, Owner, Several, Word, WrongItem, each_once
 from cdp_exports.entities.secret import Secret, is_reference
@@ -21,6 +21,17 @@ def _text_or_reference(value: object) -> str:
 Option = Annotated[Annotated[str, Tag("text")] | Annotated[Secret, Tag("reference")], Discriminator(_text_or_reference)]
 
 
+def _credentials_by_reference(value: dict[str, Option]) -> dict[str, Option]:
+    for name, option in value.items():
+        if isinstance(option, str) and (_CREDENTIAL.search(name) or _USER_IN_URL.search(option)):
+            raise WrongItem("a credential is never written in the catalog; name its environment variable: `{env: NAME}`", item=name)
+    return value
+
+
+Options = Annotated[dict[str, Option], AfterValidator(_credentials_by_reference)]
+"""Options of an object store, credentials by reference."""
+
+
 class DeltaSource(Declared):
     """A Delta Lake table."""
 
@@ -30,16 +41,8 @@ class DeltaSource(Declared):
     uri: Address
     """Where the table is: a path (relative to the catalog's parent folder) or s3://bucket/folder."""
 
-    options: dict[str, Option] = Field(default_factory=dict[str, Option])
+    options: Options = Field(default_factory=dict[str, Option])
     """Options of the object store (`aws_region`, `aws_endpoint_url`, ...); credentials by reference: `{env: NAME}`."""
-
-    @field_validator("options")
-    @classmethod
-    def _credentials_by_reference(cls, value: dict[str, Option]) -> dict[str, Option]:
-        for name, option in value.items():
-            if isinstance(option, str) and (_CREDENTIAL.search(name) or _USER_IN_URL.search(option)):
-                raise WrongItem("a credential is never written in the catalog; name its environment variable: `{env: NAME}`", item=name)
-        return value
 
 
 class Dataset(Declared):

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from pydantic import field_validator
 
 from cdp_exports.entities.connection import Connection
-from cdp_exports.entities.model import Declared, Id
+from cdp_exports.entities.model import Declared, Id, WrongItem
 from cdp_exports.entities.nearest import nearest
 from cdp_exports.entities.secret import Secret
 
@@ -30,6 +30,14 @@ class Environment(Declared):
 
     state: Connection | None = None
     """Where is kept what receivers hold: a folder of its own, written like a connection. Default: a folder in Dagster's home."""
+
+    @field_validator("state")
+    @classmethod
+    def _a_folder_alone(cls, value: Connection | None) -> Connection | None:
+        for name in ("purpose", "suppress", "accepts"):
+            if value is not None and name in value.model_fields_set:
+                raise WrongItem("nobody receives what is kept here; this belongs to a connection", item=name)
+        return value
 
     @field_validator("time_zone")
     @classmethod

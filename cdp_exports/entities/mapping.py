@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from math import isfinite
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, StringConstraints, model_validator
+from pydantic import ConfigDict, Discriminator, StringConstraints, Tag, field_validator, model_validator
 from pydantic import Field as Declare
 
 from cdp_exports.entities.model import Declared, Id, Several, Word
@@ -16,8 +19,22 @@ class E164(Declared):
     e164: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
     """The country (ISO 3166-1) of numbers that name none."""
 
+    @field_validator("e164", mode="before")
+    @classmethod
+    def _a_country(cls, value: object) -> object:
+        if not isinstance(value, str) or not re.fullmatch("[A-Z]{2}", value):
+            raise ValueError("write the country as two capital letters, such as FR")
+        return value
 
-Transform = Annotated[Literal["trim", "lower", "upper", "digits", "gmail", "sha256"] | E164, Declare(union_mode="left_to_right")]
+
+def _word_or_e164(value: object) -> str:
+    return "e164" if isinstance(value, Mapping | E164) else "word"
+
+
+Transform = Annotated[
+    Annotated[Literal["trim", "lower", "upper", "digits", "gmail", "sha256"], Tag("word")] | Annotated[E164, Tag("e164")],
+    Discriminator(_word_or_e164),
+]
 """`trim`: no white space around; `digits`: nothing but digits; `gmail`: in addresses of gmail.com and googlemail.com no dots and no
 `+suffix` before the @; `sha256`: the SHA-256 of the UTF-8 text, as lower-case hex."""
 
@@ -44,6 +61,13 @@ class Field(Declared):
 
     identity: bool = False
     """By this the receiver knows the member: members who leave are sent with it. Destinations that demand it get it hashed."""
+
+    @field_validator("value", mode="before")
+    @classmethod
+    def _a_constant(cls, value: object) -> object:
+        if not isinstance(value, str | int | float | bool | None) or (isinstance(value, float) and not isfinite(value)):
+            raise ValueError("must be text, a number, or true or false")
+        return value
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -95,12 +119,29 @@ class Status(Declared):
     in_full: bool = False
     """Whether full exports carry the columns too, with `entered` everywhere."""
 
+    @model_validator(mode="after")
+    def _words_differ(self) -> Self:
+        if len({self.entered, self.updated, self.exited}) < 3:
+            raise ValueError("`entered`, `updated` and `exited` need three different values")
+        if self.column == self.reason:
+            raise ValueError("`column` and `reason` are two columns and need two names")
+        return self
+
 
 class Bounds(Declared):
     """A highest and a lowest number, both allowed themselves."""
 
     max: Annotated[int, Declare(ge=1)] | None = None
+    """The highest; default: none of the export's own."""
+
     min: Annotated[int, Declare(ge=1)] | None = None
+    """The lowest; default: none of the export's own."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.max is not None and self.min is not None and self.min > self.max:
+            raise ValueError(f"`min` is {self.min} and `max` only {self.max}; nothing lies between them")
+        return self
 
 
 class Limits(Declared):

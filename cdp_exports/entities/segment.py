@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from cdp_exports.entities.dataset import Option
-from cdp_exports.entities.model import Address, Declared, Id, Owner, Several, Word
+from cdp_exports.entities.dataset import Option, Options
+from cdp_exports.entities.model import Address, Declared, Id, Owner, Several, Word, each_once
 
 
 class MemberList(Declared):
@@ -25,7 +25,7 @@ class MemberList(Declared):
     columns: dict[str, Word] = Field(default_factory=dict[str, Word])
     """Enrichment columns, by name, with their SQL types; what else stands in the file is not read."""
 
-    options: dict[str, Option] = Field(default_factory=dict[str, Option])
+    options: Options = Field(default_factory=dict[str, Option])
     """Options of the object store (`aws_region`, ...); credentials by reference: `{env: NAME}`."""
 
 
@@ -69,6 +69,11 @@ class Segment(Declared):
     def parts(self) -> tuple[str, ...]:
         """The segments it is made of."""
         return (*self.all_of, *self.any_of, *self.none_of)
+
+    @field_validator("all_of", "any_of", "none_of")
+    @classmethod
+    def _each_segment_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return each_once(value)
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
