@@ -80,7 +80,7 @@ class ObjectStoreDestination:
             try:
                 return bytes(obstore.get(self.store, _safe(path)).bytes())
             except FileNotFoundError as error:
-                if "NoSuchBucket" in str(error):
+                if self.api.no_bucket in str(error):
                     raise
                 return None
 

@@ -4,34 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
+from cdp_exports.destinations.checksums import Checksum, PartsSha256
 from cdp_exports.destinations.object_store import ObjectStoreDestination
-from cdp_exports.destinations.s3_errors import translate_boto, translate_obstore
+from cdp_exports.destinations.patience import Patience
+from cdp_exports.destinations.s3_errors import ANSWERS, translate_boto
 from cdp_exports.destinations.s3_session import open_session
 from cdp_exports.destinations.store_api import Stored
-from cdp_exports.entities.capabilities import capabilities_of
+from cdp_exports.entities.capabilities import Proof, capabilities_of
 from cdp_exports.entities.connection import S3Connection
+from cdp_exports.entities.store_address import plain_endpoint
 from cdp_exports.errors import CdpExportsError
 
 if TYPE_CHECKING:
     import boto3
     from mypy_boto3_s3 import S3Client
     from obstore.store import S3Config, S3Credential, S3Store
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long to wait for a store. Times in seconds; `request` bounds one request, a part's upload included."""
-
-    connect: float = 10
-    request: float = 120
-    retries: int = 6
-    retry_for: float = 180
 
 
 def open_s3(connection: S3Connection, environ: Mapping[str, str], patience: Patience | None = None) -> ObjectStoreDestination:
@@ -87,6 +78,8 @@ class _Credentials:
 class S3Api:
     """What only boto3 can ask: the stored checksum, and uploads that were left open."""
 
+    no_bucket = "NoSuchBucket"
+
     def __init__(self, connection: S3Connection, session: boto3.Session, credentials: _Credentials, patience: Patience, place: str) -> None:
         self._connection, self._session, self._credentials = connection, session, credentials
         self._patience, self._place = patience, place
@@ -112,6 +105,9 @@ class S3Api:
         )
         return self._session.client("s3", endpoint_url=self._connection.endpoint_url, region_name=_region(self._session), config=config)
 
+    def checksum(self) -> Checksum:
+        return PartsSha256()
+
     def stored(self, path: str) -> Stored | None:
         from botocore.exceptions import ClientError
 
@@ -122,7 +118,8 @@ class S3Api:
                 if error.response.get("Error", {}).get("Code") in ("404", "NoSuchKey", "NotFound"):
                     return None
                 raise
-        return Stored(head["ContentLength"], head.get("ChecksumSHA256"))
+        checksum = head.get("ChecksumSHA256")
+        return Stored(head["ContentLength"], checksum, Proof.STORED if checksum else Proof.TRANSPORT)
 
     def abort_uploads(self, paths: Collection[str]) -> None:
         keys = {self._prefix + path for path in paths}
@@ -147,7 +144,7 @@ class S3Api:
     def translate(self, error: Exception) -> CdpExportsError:
         if failure := self._credentials.failure:
             return translate_boto(failure, self._place)
-        return translate_obstore(error, self._place)
+        return ANSWERS.of_obstore(error, self._place)
 
     @contextmanager
     def _translated(self) -> Generator[None]:
@@ -177,12 +174,8 @@ def _store(connection: S3Connection, session: boto3.Session, credentials: _Crede
         prefix=connection.folder or None,
         config=config,
         credential_provider=credentials,
-        client_options={
-            "allow_http": (connection.endpoint_url or "").startswith("http://"),
-            "connect_timeout": timedelta(seconds=patience.connect),
-            "timeout": timedelta(seconds=patience.request),
-        },
-        retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=patience.retry_for)},
+        client_options=patience.client(connection.endpoint_url),
+        retry_config=patience.retry(retries),
     )
 
 
@@ -191,13 +184,7 @@ def _region(session: boto3.Session) -> str:
 
 
 def _place(connection: S3Connection) -> str:
-    if connection.endpoint_url is None:
-        store = "s3:/"
-    else:
-        url = urlsplit(connection.endpoint_url)
-        default = {"http": 80, "https": 443}.get(url.scheme)
-        port = f":{url.port}" if url.port not in (None, default) else ""
-        store = f"{url.scheme}://{url.hostname}{port}{url.path.rstrip('/')}"
+    store = plain_endpoint(connection.endpoint_url) if connection.endpoint_url else "s3:/"
     return "/".join(filter(None, (store, connection.bucket, connection.folder)))
 
 

@@ -1,10 +1,10 @@
-"""What an S3 store's errors mean for a delivery. Its answers are never quoted: they may hold signed headers."""
+"""What an S3 store's errors mean for a delivery."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
+from cdp_exports.destinations.store_errors import SKEWED, Cause, Vocabulary, lost, untrusted
 from cdp_exports.errors import CdpExportsError, DestinationRefused, TransientError
 
 _KEYS = "Correct the connection's credentials."
@@ -15,9 +15,8 @@ _NO_RIGHT = ("these credentials have no right to do this", _RIGHTS)
 _NO_SPACE = ("the store is full", "Free some space or raise the quota.")
 _EXPIRED = ("the credentials have expired", "Renew the session token or sign in again.")
 _REGION = ("the bucket is in another region", "Set the connection's `region` to the bucket's.")
-_TLS = ("its certificate is not trusted", "Correct `endpoint_url`, or have the store's certificate signed by a trusted authority.")
 
-_TERMINAL: Mapping[str, tuple[str, str]] = {
+_TERMINAL: Mapping[str, Cause] = {
     "NoSuchBucket": ("there is no such bucket", "Create it, or correct `bucket`."),
     "InvalidBucketName": ("that is no bucket's name", "Correct `bucket`."),
     "AccessDenied": _NO_RIGHT,
@@ -29,8 +28,8 @@ _TERMINAL: Mapping[str, tuple[str, str]] = {
     "InvalidClientTokenId": ("the access key id is unknown", _KEYS),
     "SignatureDoesNotMatch": ("the secret access key is wrong", _KEYS),
     "InvalidToken": ("the session token is wrong", _KEYS),
-    "RequestTimeTooSkewed": ("this machine's clock differs from the store's by more than 15 minutes", "Set the clock."),
-    "RequestExpired": ("this machine's clock differs from the store's by more than 15 minutes", "Set the clock."),
+    "RequestTimeTooSkewed": SKEWED,
+    "RequestExpired": SKEWED,
     "ExpiredToken": _EXPIRED,
     "ExpiredTokenException": _EXPIRED,
     "TokenRefreshRequired": _EXPIRED,
@@ -59,21 +58,13 @@ _PASSING: Mapping[str, str] = {
     "NoSuchUpload": "the upload was aborted meanwhile",
 }
 
-_CODE = re.compile(r"(?:<Code>|\(code: )([A-Za-z0-9.]{1,64})(?:</Code>|\))")
-_STATUS = re.compile(r"status code: (\d{3})")
-
-
-def translate_obstore(error: Exception, place: str) -> CdpExportsError:
-    """What an error of obstore means; it tells the store's code and the cause of a lost connection in its text only."""
-    text = str(error)
-    code, status = _CODE.search(text), _STATUS.search(text)
-    if code or status:
-        return _answered(code[1] if code else "", int(status[1]) if status else 0, place)
-    if "redirect without LOCATION" in text:
-        return _refused(_REGION, place)
-    if "InvalidCertificate" in text:
-        return _refused(_TLS, place)
-    return _lost(place)
+ANSWERS = Vocabulary(
+    terminal=_TERMINAL,
+    passing=_PASSING,
+    no_right=_NO_RIGHT,
+    elsewhere=_REGION,
+    check="Check the connection's `bucket`, `region` and `endpoint_url`.",
+)
 
 
 def translate_boto(error: Exception, place: str) -> CdpExportsError:
@@ -83,11 +74,11 @@ def translate_boto(error: Exception, place: str) -> CdpExportsError:
     if isinstance(error, boto.ClientError):
         answer = error.response
         status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return _answered(answer.get("Error", {}).get("Code", ""), status, place)
+        return ANSWERS.of_answer(answer.get("Error", {}).get("Code", ""), status, place)
     if isinstance(error, boto.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return _refused(_TLS, place)
+        return untrusted(place)
     if isinstance(error, (boto.HTTPClientError, boto.ConnectionError)):
-        return _lost(place)
+        return lost(place)
     if isinstance(error, (boto.MetadataRetrievalError, boto.CredentialRetrievalError)):
         return TransientError(
             f"No credentials could be fetched for {place}: {type(error).__name__}.",
@@ -96,30 +87,4 @@ def translate_boto(error: Exception, place: str) -> CdpExportsError:
     return DestinationRefused(
         f"There are no usable credentials for {place}: {type(error).__name__}.",
         next_step="Set `access_key_id` and `secret_access_key`, name a `profile`, or give the machine a role.",
-    )
-
-
-def _answered(code: str, status: int, place: str) -> CdpExportsError:
-    if known := _TERMINAL.get(code):
-        return _refused(known, place)
-    if why := _PASSING.get(code):
-        return TransientError(f"{place}: {why} ({code}).", next_step="Run it again.")
-    answer = f"{place} answered {code or 'an error'} (HTTP {status})"
-    if status in (401, 403):
-        return _refused(_NO_RIGHT, place)
-    if status in (408, 409, 412, 425, 429) or status >= 500:
-        return TransientError(f"{answer}.", next_step="Run it again; if it stays, ask who runs the store.")
-    if status in (301, 307, 308):
-        return _refused(_REGION, place)
-    return DestinationRefused(f"{answer}.", next_step="Check the connection's `bucket`, `region` and `endpoint_url`.")
-
-
-def _refused(what: tuple[str, str], place: str) -> DestinationRefused:
-    return DestinationRefused(f"{place}: {what[0]}.", next_step=what[1])
-
-
-def _lost(place: str) -> TransientError:
-    return TransientError(
-        f"{place} could not be reached or did not answer in time.",
-        next_step="Run it again; if it stays, check `endpoint_url` and the network.",
     )

@@ -7,21 +7,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from cdp_exports.destinations.checksums import Checksum
+from cdp_exports.entities.capabilities import Proof
 from cdp_exports.errors import CdpExportsError
 
 
 @dataclass(frozen=True)
 class Stored:
-    """An object's size in bytes and its SHA-256 (base64; of the parts' digests, `...-N`, where it went in N parts), None if unknown."""
+    """What a store holds at a path, and what it proves if it agrees with what was written."""
 
     size: int
-    sha256: str | None
+    checksum: str | None
+    """Made as the store's `checksum` is; None if the store tells none."""
 
-    def agrees_with(self, written: Stored) -> bool:
-        """Whether this, as the store reports it, is what was written. Some stores leave out the number of parts."""
-        if self.sha256 is None or written.sha256 is None:
-            return self.size == written.size
-        return self.size == written.size and self.sha256.partition("-")[0] == written.sha256.partition("-")[0]
+    proof: Proof
+
+    def agrees_with(self, size: int, checksum: str) -> bool:
+        """Whether this is what was written. Some stores leave out the number of parts, `-N`."""
+        same = self.checksum is None or self.checksum.partition("-")[0] == checksum.partition("-")[0]
+        return same and self.size == size
 
 
 class StoreApi(Protocol):
@@ -30,8 +34,15 @@ class StoreApi(Protocol):
     in_order: bool
     """Whether listings come in the order of the UTF-8 bytes of their keys."""
 
+    no_bucket: str
+    """The code it answers with where there is no bucket."""
+
+    def checksum(self) -> Checksum:
+        """A checksum of a file to write, to compare with what will be stored."""
+        ...
+
     def stored(self, path: str) -> Stored | None:
-        """What stands at a path, with the checksum that the store computed."""
+        """What stands at a path, with the strongest checksum of it that is to be had."""
         ...
 
     def abort_uploads(self, paths: Collection[str]) -> None:

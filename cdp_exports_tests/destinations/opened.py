@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cdp_exports.destinations.object_store import ObjectStoreDestination
-from cdp_exports.destinations.s3 import Patience, open_s3
+from cdp_exports.destinations.patience import Patience
+from cdp_exports.destinations.s3 import open_s3
 from cdp_exports.entities.connection import S3Connection
 from cdp_exports.entities.secret import Secret
 from cdp_exports_tests.servers.seaweedfs import EXPORTER, REGION, Bucket, Identity

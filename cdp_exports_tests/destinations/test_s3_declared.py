@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from cdp_exports.destinations.s3 import open_s3
-from cdp_exports.destinations.s3_errors import translate_obstore
+from cdp_exports.destinations.s3_errors import ANSWERS
 from cdp_exports.entities.capabilities import Proof, capabilities_of
 from cdp_exports.entities.connection import S3Connection
 from cdp_exports.errors import DestinationRefused, TransientError
@@ -48,6 +48,7 @@ def test_capabilities_are_known_without_opening() -> None:
         {"folder": "x\\y"},
         {"endpoint_url": "minio:9000"},
         {"endpoint_url": "https://user:password@minio"},
+        {"endpoint_url": "https://storage.googleapis.com"},
         {"access_key_id": {"env": "A"}},
         {"secret_access_key": {"env": "A"}},
         {"session_token": {"env": "A"}},
@@ -85,7 +86,7 @@ def _answer(status: int, code: str) -> Exception:
     ids=lambda value: str(value)[:70] if isinstance(value, Exception) else "",
 )
 def test_what_a_store_answers(error: Exception, kind: type[Exception], says: str) -> None:
-    translated = translate_obstore(error, "s3://acme-exports")
+    translated = ANSWERS.of_obstore(error, "s3://acme-exports")
     assert type(translated) is kind
     with pytest.raises(kind, match=says):
         raise translated

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from cdp_exports.destinations import object_store, object_writer
-from cdp_exports.destinations.object_writer import PART_SIZE
+from cdp_exports.destinations.checksums import PART_SIZE
 from cdp_exports.destinations.store_api import Stored
 from cdp_exports.entities.capabilities import Proof
 from cdp_exports.errors import DestinationRefused, NotIntact, TransientError
@@ -128,7 +128,7 @@ def test_a_store_without_checksums_proves_the_transport(bucket: Bucket, monkeypa
 
     def look_without_checksum(path: str) -> Stored | None:
         stored = look(path)
-        return stored and replace(stored, sha256=None)
+        return stored and replace(stored, checksum=None, proof=Proof.TRANSPORT)
 
     monkeypatch.setattr(destination.api, "stored", look_without_checksum)
     writer = destination.open("f")
@@ -174,7 +174,7 @@ def test_delete_aborts_what_a_killed_process_left(bucket: Bucket) -> None:
     """A process is killed in a multipart upload; uploads to other paths stay, neighbours with the same beginning among them."""
     code = """
 import os, sys, time
-from cdp_exports.destinations.object_writer import PART_SIZE
+from cdp_exports.destinations.checksums import PART_SIZE
 from cdp_exports_tests.destinations.opened import open_bucket
 from cdp_exports_tests.servers.seaweedfs import Bucket
 for path in ("a/f", "a/f-2", "b"):

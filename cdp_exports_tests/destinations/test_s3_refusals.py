@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from cdp_exports.destinations import object_store
+from cdp_exports.destinations.checksums import PART_SIZE
 from cdp_exports.destinations.object_store import ObjectStoreDestination
-from cdp_exports.destinations.object_writer import PART_SIZE
 from cdp_exports.errors import CdpExportsError, DestinationRefused, TransientError
 from cdp_exports_tests.destinations.opened import IMPATIENT, open_bucket
 from cdp_exports_tests.servers.seaweedfs import ADMIN, EXPORTER, READER, Bucket, Identity
