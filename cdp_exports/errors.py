@@ -8,6 +8,7 @@
     │   ├── KeyNotUnique        the declared key is null or repeated in what was read
     │   ├── CannotHold          the format cannot carry a value and no conversion is declared
     │   ├── DestinationRefused  credentials, missing bucket, no right, no space, read-only
+    │   ├── OverLimit           more members or rows than the receiver takes, and the export says `over: fail`
     │   ├── Occupied            another export owns the folder
     │   ├── ChainChanged        a change would start a new chain and `on_change: fail` forbids it
     │   ├── InDoubt             published or not? only a person may decide
@@ -102,7 +103,7 @@ class TerminalError(CdpExportsError):
 class HistoryLost(TerminalError):
     """The source no longer has what the increment needs; `reason` says which way it was lost.
 
-    Reasons: `table_recreated`, `vacuumed`, `log_cleaned`, `source_rewound`, `schema_changed`.
+    Reasons: `table_recreated`, `vacuumed`, `log_cleaned`, `source_rewound`, `schema_changed`; `state_lost`, `list_lost`.
     """
 
     code = "history_lost"
@@ -126,6 +127,10 @@ class CannotHold(TerminalError):
 
 class DestinationRefused(TerminalError):
     code = "destination_refused"
+
+
+class OverLimit(TerminalError):
+    code = "over_limit"
 
 
 class Occupied(TerminalError):
@@ -177,7 +182,7 @@ class TransientError(CdpExportsError):
 class Skip(CdpExportsError):
     """By rule nothing is delivered now. `reason` is one of the words of the ledger.
 
-    Reasons so far: `covered_by`, `already_running`, `superseded`, `inactive`, `no_connection`.
+    Reasons so far: `covered_by`, `already_running`, `superseded`, `over_limit`, `below_minimum`, `inactive`, `no_connection`.
     """
 
     code = "skipped"

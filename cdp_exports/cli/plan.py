@@ -14,8 +14,8 @@ from cdp_exports.cli.session import Session, session
 from cdp_exports.errors import CdpExportsError
 
 if TYPE_CHECKING:
+    from cdp_exports.delivery.chains import Plan
     from cdp_exports.delivery.member import Member
-    from cdp_exports.delivery.planning import Plan
     from cdp_exports.entities.export_time import ExportTime
 
 _PLANNED = ("increment", "reason", "versions", "sequence", "previous_export_time", "rows_estimate", "bytes_estimate", "folder")
@@ -62,15 +62,17 @@ def _next_time(opened: Session, export: str) -> ExportTime:
 
 
 def _member(member: Member, export_time: ExportTime, full: bool, statuses: list[int]) -> Document:
+    from cdp_exports.delivery.chains import refuse_if_ledger_is_behind
     from cdp_exports.delivery.memory import newest_manifest
     from cdp_exports.delivery.ownership import refuse_if_occupied
-    from cdp_exports.delivery.planning import plan, refuse_if_ledger_is_behind
+    from cdp_exports.delivery.planning import plan
+    from cdp_exports.delivery.upstream import Upstream
 
     warnings = list(_open_deliveries(member))
     try:
         refuse_if_ledger_is_behind(member, None, newest_manifest(member, member.last_committed()), full=full)
         refuse_if_occupied(member, member.destination, member.owner_folder())
-        planned = plan(member, export_time, full=full)
+        planned = plan(member, Upstream(member.context), export_time, full=full)
         statuses.append(DONE)
     except CdpExportsError as error:
         statuses.append(status_of(error.of(export=member.export_id, member=member.id)))

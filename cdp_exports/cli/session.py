@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
     from cdp_exports.catalog.catalog import Catalog
     from cdp_exports.delivery.context import Context, Progress
-    from cdp_exports.destinations.destination import FileDestination
     from cdp_exports.ledger.ledger import Ledger
-    from cdp_exports.sources.source import Source
 
 
 @dataclass(frozen=True)
@@ -36,17 +34,9 @@ class Session:
 
     def context(self, progress: Progress) -> Context:
         """What deliveries need, with the catalog's own connections."""
-        from cdp_exports.delivery.context import Context
-        from cdp_exports.destinations.open import open_destination
-        from cdp_exports.sources.open import open_source
+        from cdp_exports.assets.opening import step_context
 
-        def source(dataset_id: str) -> Source:
-            return open_source(self.catalog.datasets[dataset_id], self.catalog.root, os.environ)
-
-        def destination(connection_id: str) -> FileDestination:
-            return open_destination(self.catalog.connections[connection_id], self.catalog.root, os.environ)
-
-        return Context(self.catalog, self.ledger, source, destination, progress)
+        return step_context(self.catalog, self.instance, {}, progress)
 
 
 def catalog_folder() -> Path:

@@ -46,7 +46,7 @@ def _delivery(member: Member, folder: str, document: manifest.Manifest) -> Deliv
         state=State.COMMITTED,
         pin=Pin(
             mode=document.mode or "full",
-            changes=document.definition.get("changes", export.changes),
+            changes=document.definition.get("changes", "all"),
             sources=document.sources,
             key=tuple(document.definition.get("key", ())),
             connection_id=export.connection,

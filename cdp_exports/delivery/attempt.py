@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from cdp_exports.delivery.holding import Holding, superseded
 from cdp_exports.delivery.member import Member
 from cdp_exports.delivery.publishing import publish
-from cdp_exports.delivery.rows import Reading, reading_of
+from cdp_exports.delivery.reading import Reading
 from cdp_exports.entities.file_format import FORMAT
 from cdp_exports.entities.templates import resolve_file_name
 from cdp_exports.errors import CdpExportsError, NotIntact, Skip
@@ -23,12 +23,16 @@ if TYPE_CHECKING:
     from cdp_exports.destinations.destination import FileWriter
 
 
-def attempt_delivery(member: Member, held: Holding, delivery: Delivery, *, run_id: str) -> Delivery:
+def attempt_delivery(
+    member: Member, held: Holding, delivery: Delivery, read: Callable[[], AbstractContextManager[Reading]], *, run_id: str
+) -> Delivery:
     """Try once. However it ends, the ledger knows: committed, failed, cancelled or superseded."""
     with attempting(member, held, delivery, run_id=run_id) as (attempt, files):
-        with reading_of(member, delivery.pin) as reading:
+        with read() as reading:
             files.write(reading)
             counts = reading.counts(sum(file.rows or 0 for file in files.records))
+            if reading.keep is not None:
+                counts = counts.model_copy(update={"held": reading.keep(delivery, attempt)})
         files.keep()
         return publish(member, held, files.destination, delivery, attempt, counts, tuple(files.records), reading.sources)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from cdp_exports.delivery.rows import Reading
+from cdp_exports.delivery.reading import Reading
 from cdp_exports.entities.file_format import FORMAT, Format
 from cdp_exports.formats.write import write
 

@@ -24,7 +24,7 @@ def silent(member: str, step: str, done: int, total: int | None) -> None:
 
 @dataclass(frozen=True)
 class Context:
-    """The catalog, the ledger, and how to open a dataset's source and a connection's destination.
+    """The catalog, the ledger, and how to open a dataset's source, a connection's destination and the state folder.
 
     A connection is opened once: signing in may take a call to another service.
     """
@@ -33,7 +33,9 @@ class Context:
     ledger: Ledger
     open_source: Callable[[str], Source]
     open_destination: Callable[[str], FileDestination]
+    open_state: Callable[[], FileDestination]
     progress: Progress = silent
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "open_destination", cache(self.open_destination))
+        object.__setattr__(self, "open_state", cache(self.open_state))

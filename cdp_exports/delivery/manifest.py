@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import NotIntact
-from cdp_exports.ledger.records import Counts, Delivery, FileRecord, Pin, SourcePin
+from cdp_exports.ledger.records import Counts, Delivery, FileRecord, Funnel, Held, Movement, Pin, SourcePin
 
 NAME = "_manifest"
 
@@ -77,6 +77,9 @@ class Manifest(BaseModel):
     files: tuple[ManifestFile, ...] = ()
     rows: ManifestRows | None = None
     left_out: dict[str, int] = {}
+    funnel: Funnel | None = None
+    movement: Movement | None = None
+    held: Held | None = None
     created_at: datetime
 
     @property
@@ -87,8 +90,12 @@ class Manifest(BaseModel):
     def encode(self) -> bytes:
         """The bytes to publish."""
         return self.model_dump_json(
-            by_alias=True, indent=1, include=_VOID if self.void else None, exclude=None if self.void else {"covered_by"}
+            by_alias=True, indent=1, include=_VOID if self.void else None, exclude=None if self.void else self._absent()
         ).encode()
+
+    def _absent(self) -> set[str]:
+        """What only segments have is not there for datasets."""
+        return {"covered_by", *(name for name in ("funnel", "movement", "held") if getattr(self, name) is None)}
 
 
 _VOID = {"manifest_version", "environment", "export", "kind", "member", "export_time", "delivery", "covered_by", "files", "created_at"}
@@ -130,6 +137,9 @@ def published(
         files=tuple(_entry(file, pin) for file in files),
         rows=ManifestRows(total=counts.delivered, inserted=counts.inserted, updated=counts.updated, deleted=counts.deleted),
         left_out=counts.left_out,
+        funnel=counts.funnel,
+        movement=counts.movement,
+        held=counts.held,
         created_at=at,
     )
 
@@ -177,6 +187,9 @@ def counts_of(manifest: Manifest) -> Counts:
         inserted=rows.inserted,
         updated=rows.updated,
         deleted=rows.deleted,
+        funnel=manifest.funnel,
+        movement=manifest.movement,
+        held=manifest.held,
     )
 
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.delivery.context import Context
 from cdp_exports.destinations.open import open_destination
+from cdp_exports.entities.capabilities import capabilities_of
 from cdp_exports.entities.connection import CONNECTION
 from cdp_exports.entities.dataset import Dataset
-from cdp_exports.entities.export import DatasetExport
+from cdp_exports.entities.export import DatasetExport, SegmentExport
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.entities.nearest import nearest
+from cdp_exports.entities.segment import Segment
 from cdp_exports.entities.templates import member_folder, resolve_path
 from cdp_exports.errors import DeclarationError
 from cdp_exports.ledger.records import Delivery, Pin
+from cdp_exports.segments.audience import Audience
 
 if TYPE_CHECKING:
     from cdp_exports.delivery.manifest import Manifest
@@ -26,13 +30,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Member:
-    """A dataset inside an export."""
+    """A dataset or a segment inside an export."""
 
     context: Context
     export_id: str
-    export: DatasetExport
+    export: DatasetExport | SegmentExport
     id: str
-    dataset: Dataset
+
+    @property
+    def subject(self) -> Dataset | Segment:
+        """What is exported."""
+        return self.context.catalog.datasets[self.id] if self.export.kind == "dataset" else self.context.catalog.segments[self.id]
+
+    @cached_property
+    def audience(self) -> Audience | None:
+        """The compiled segment; None of a dataset that is delivered as it is."""
+        if isinstance(self.export, DatasetExport):
+            return None
+        from cdp_exports.segments.compile import compile_audience
+
+        catalog, connection = self.context.catalog, self.context.catalog.connections[self.export.connection]
+        return compile_audience(self.id, catalog.segments, catalog.datasets, self.export, connection, capabilities_of(connection.type))
+
+    @property
+    def dataset(self) -> Dataset:
+        """The dataset whose rows are exported, or are the members."""
+        return self.context.catalog.datasets[self.audience.of if self.audience else self.id]
 
     @property
     def environment(self) -> str:
@@ -46,7 +69,7 @@ class Member:
     @property
     def members(self) -> tuple[str, ...]:
         """The member's id, then the one it had before."""
-        return (self.id, self.dataset.formerly) if self.dataset.formerly else (self.id,)
+        return (self.id, self.subject.formerly) if self.subject.formerly else (self.id,)
 
     @property
     def names(self) -> dict[str, str]:
@@ -55,7 +78,7 @@ class Member:
             "environment": self.environment,
             "connection_id": self.export.connection,
             "export_id": self.export_id,
-            "dataset_id": self.id,
+            f"{self.export.kind}_id": self.id,
             "member_id": self.id,
         }
 
@@ -67,7 +90,7 @@ class Member:
     def former_names(self) -> list[dict[str, str]]:
         """What the templates could name, under each combination of present and former ids; the present one first."""
         return [
-            {**self.names, "export_id": export, "dataset_id": member, "member_id": member}
+            {**self.names, "export_id": export, f"{self.export.kind}_id": member, "member_id": member}
             for export in self.exports
             for member in self.members
         ]
@@ -101,7 +124,7 @@ class Member:
         return self.context.ledger.open_deliveries(self.environment, self.exports, self.members)
 
 
-def export_of(catalog: Catalog, export_id: str) -> DatasetExport:
+def export_of(catalog: Catalog, export_id: str) -> DatasetExport | SegmentExport:
     """The export with this id.
 
     Raises:
@@ -114,7 +137,7 @@ def export_of(catalog: Catalog, export_id: str) -> DatasetExport:
     return catalog.exports[export_id]
 
 
-def chosen(export_id: str, export: DatasetExport, members: Sequence[str] | None) -> tuple[str, ...]:
+def chosen(export_id: str, export: DatasetExport | SegmentExport, members: Sequence[str] | None) -> tuple[str, ...]:
     """The members asked for in the export's order; all where none are.
 
     Raises:
@@ -136,4 +159,4 @@ def members_of(context: Context, export_id: str, members: Sequence[str] | None =
         DeclarationError: no such export or member.
     """
     export = export_of(context.catalog, export_id)
-    return [Member(context, export_id, export, member, context.catalog.datasets[member]) for member in chosen(export_id, export, members)]
+    return [Member(context, export_id, export, member) for member in chosen(export_id, export, members)]

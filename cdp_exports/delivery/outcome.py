@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from cdp_exports.delivery.limits import LimitState
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import CdpExportsError, Skip
 from cdp_exports.ledger.records import Delivery
@@ -15,7 +16,7 @@ class Outcome:
     """One member at one export time.
 
     `committed` carries the `delivery` (with `sent` False where it had been committed before and nothing was sent now),
-    `skipped` the Skip, `failed` the error. `warnings` are sentences for people.
+    `skipped` the Skip, `failed` the error. `warnings` are sentences for people; `limits` were judged before sending.
     """
 
     export: str
@@ -27,6 +28,7 @@ class Outcome:
     error: CdpExportsError | None = None
     uri: str | None = None  # the delivery's folder at the destination
     warnings: tuple[str, ...] = field(default=())
+    limits: tuple[LimitState, ...] = ()
 
     @property
     def skip(self) -> Skip | None:

@@ -97,7 +97,7 @@ def _refuse_folder(member: Member, destination: FileDestination, to: str) -> Non
 def _write(member: Member, delivery: Delivery, files: Files) -> None:
     """The rows again from the source, else the delivered files themselves."""
     try:
-        with reading_of(member, delivery.pin) as reading:
+        with reading_of(member, delivery) as reading:
             files.write(reading)
             counts = reading.counts(sum(file.rows or 0 for file in files.records))
     except HistoryLost as lost:

@@ -65,7 +65,7 @@ def inspect(member: Member, delivery: Delivery, *, against_source: bool) -> Verd
     notes: list[str] = []
     if against_source and not differences:
         try:
-            with reading_of(member, delivery.pin) as reading:
+            with reading_of(member, delivery) as reading:
                 difference = content_differs(destination, delivery, reading)
             differences += [difference] if difference else []
         except HistoryLost as lost:

@@ -10,6 +10,7 @@ import pytest
 
 from cdp_exports.delivery.outcome import Outcome
 from cdp_exports.delivery.planning import plan
+from cdp_exports.delivery.upstream import Upstream
 from cdp_exports.delivery.verifying import verify
 from cdp_exports.destinations.destination import FileDestination
 from cdp_exports.entities.export_time import ExportTime
@@ -163,14 +164,14 @@ def test_full_restarts_the_chain(tmp_path: Path) -> None:
 def test_plan_says_what_and_why_and_changes_nothing(tmp_path: Path) -> None:
     world = World.create(tmp_path)
     world.write([{"id": 1, "v": "a"}])
-    first = plan(world.member, ExportTime.parse(TIMES[0]), full=False)
+    first = plan(world.member, Upstream(world.context), ExportTime.parse(TIMES[0]), full=False)
     assert first.increment == Full(0) and first.pin.reason == "first delivery" and first.rows_estimate == 1
     world.deliver(TIMES[0])
-    assert plan(world.member, ExportTime.parse(TIMES[1]), full=False).increment == Nothing(0)
+    assert plan(world.member, Upstream(world.context), ExportTime.parse(TIMES[1]), full=False).increment == Nothing(0)
     world.write([{"id": 2, "v": "a"}])
-    assert plan(world.member, ExportTime.parse(TIMES[1]), full=False).increment == Changes(0, 1)
+    assert plan(world.member, Upstream(world.context), ExportTime.parse(TIMES[1]), full=False).increment == Changes(0, 1)
     world.declare(f"exports/{EXPORT}.yaml", {"kind": "dataset", "connection": "out", "datasets": ["orders"], "changes": "added"})
-    changed = plan(world.member, ExportTime.parse(TIMES[1]), full=False)
+    changed = plan(world.member, Upstream(world.context), ExportTime.parse(TIMES[1]), full=False)
     assert changed.increment == Full(1) and changed.pin.reason is not None and "changes was 'all' and is 'added'" in changed.pin.reason
     assert len(world.manifests()) == 1 and world.member.open_deliveries() == []
 

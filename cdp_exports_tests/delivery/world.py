@@ -26,6 +26,7 @@ from cdp_exports.delivery.member import Member, members_of
 from cdp_exports.delivery.outcome import Outcome
 from cdp_exports.destinations.destination import FileDestination
 from cdp_exports.destinations.open import open_destination
+from cdp_exports.entities.connection import LocalConnection
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.ledger.ledger import Ledger
 from cdp_exports.sources.open import open_source
@@ -89,6 +90,7 @@ class World:
             ledger=self.ledger,
             open_source=lambda dataset: open_source(catalog.datasets[dataset], catalog.root, os.environ),
             open_destination=lambda connection: open_destination(catalog.connections[connection], catalog.root, os.environ),
+            open_state=lambda: open_destination(LocalConnection(type="local", folder="state"), catalog.root, os.environ),
         )
 
     @property

@@ -1,0 +1,181 @@
+"""Who of a segment a new delivery would carry, how that is found, and why. Deciding changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from cdp_exports.delivery.chains import Plan, changed, definition_of, full_after_loss, reason_for_full, refuse_new_chain
+from cdp_exports.delivery.member import Member
+from cdp_exports.delivery.pinned_audience import pinned_audience, plain
+from cdp_exports.delivery.pinning import pin_of, source_pin
+from cdp_exports.delivery.upstream import Upstream
+from cdp_exports.entities.export_time import ExportTime
+from cdp_exports.errors import HistoryLost
+from cdp_exports.increments.increment import Changes, Full, Nothing, increment, same_history
+from cdp_exports.ledger.records import Delivery, SourcePin
+from cdp_exports.segments.audience import Audience, Way
+
+_RECEIVER = ("target", "path", "key", "mode")
+"""What the state of the receiver cannot be carried over: a change of these is another receiver's matter."""
+
+_COMPARED = "evaluation"
+"""The change source of an increment that is found by evaluating everybody."""
+
+
+@dataclass(frozen=True)
+class _Continued:
+    sources: tuple[SourcePin, ...]
+    way: Way
+    why: str
+    bytes_estimate: int
+
+
+def plan_audience(member: Member, upstream: Upstream, export_time: ExportTime, *, full: bool) -> Plan:
+    """Decide the increment since the last committed delivery, and the way to find it.
+
+    Raises:
+        HistoryLost: a table was recreated or rewound, or the state is gone, and the export says `on_history_lost: fail`.
+        ChainChanged: the declaration changed and the export says `on_change: fail`.
+        SourceUnreadable, DeclarationError, TransientError: as the parts find.
+    """
+    audience = member.audience
+    assert audience is not None
+    last = member.last_committed()
+    definition = definition_of(member)
+    reason = reason_for_full(member, last, full=full)
+    difference: str | None = None
+    if reason is None and last is not None and (said := changed(last, definition)):
+        other_receiver = changed(last, {name: definition[name] for name in _RECEIVER})
+        if member.export.on_change == "difference" and not other_receiver and last.counts and last.counts.held:
+            difference = said
+        else:
+            refuse_new_chain(member, said)
+            reason = f"changed: {said}"
+    if reason is None and last is not None and not (last.counts and last.counts.held):
+        reason = "what the receiver holds was not kept"
+    continued: _Continued | None = None
+    if reason is None and last is not None:
+        try:
+            continued = _continue(member, audience, upstream, last, difference)
+        except HistoryLost as lost:
+            reason = full_after_loss(member, lost)
+    head = upstream.head(audience.of)
+    sources = continued.sources if continued else _fresh(member, audience, upstream)
+    pin = pin_of(
+        member,
+        export_time,
+        definition,
+        sources,
+        columns=_columns(member, audience),
+        incremental=continued is not None,
+        reason=continued.why if continued else reason,
+        mapping=tuple({"from": field.expression.sql, "to": field.name} for field in audience.fields),
+        way=continued.way.value if continued else None,
+        audience=plain(audience),
+    )
+    if continued is None:
+        return Plan(Full(head.version), head, None, pin, None, _bytes(audience, upstream))
+    own = sources[0]
+    unmoved = all((source.after_version, source.after_commit) == (source.upto_version, source.upto_commit) for source in sources)
+    wanted = Nothing(head.version) if unmoved else Changes(own.after_version or 0, own.upto_version)
+    return Plan(wanted, head, last, pin, None, continued.bytes_estimate)
+
+
+def _fresh(member: Member, audience: Audience, upstream: Upstream) -> tuple[SourcePin, ...]:
+    return (*(source_pin(dataset, upstream.head(dataset)) for dataset in audience.datasets), *_lists(member, audience))
+
+
+def _lists(member: Member, audience: Audience) -> list[SourcePin]:
+    from cdp_exports.delivery.lists import pin_list
+
+    return [pin_list(member.context, part.segment) for part in audience.parts if part.query is None]
+
+
+def _continue(member: Member, audience: Audience, upstream: Upstream, last: Delivery, difference: str | None) -> _Continued:
+    """Go on from the last committed delivery.
+
+    Raises:
+        HistoryLost: a table is no longer the one that was read.
+    """
+    before = {pin.dataset: pin for pin in last.pin.sources}
+    pins: list[SourcePin] = []
+    for dataset in audience.datasets:
+        was, head = before.get(dataset) or before.get(member.context.catalog.datasets[dataset].formerly or ""), upstream.head(dataset)
+        if was is not None:
+            increment(was, head)
+        pins.append(source_pin(dataset, head, after=was, change_source=_COMPARED))
+    way, why, estimate = _way(audience, upstream, last, pins[0], difference)
+    if way is not Way.COMPARED:
+        pins[0] = pins[0].model_copy(update={"change_source": why[1]})
+        return _Continued((*pins, *_lists(member, audience)), way, why[0], estimate)
+    return _Continued((*pins, *_lists(member, audience)), way, why[0], _bytes(audience, upstream))
+
+
+def _way(
+    audience: Audience, upstream: Upstream, last: Delivery, own: SourcePin, difference: str | None
+) -> tuple[Way, tuple[str, str | None], int]:
+    """The cheapest way that is right now: the way, why (and the change source), and the bytes of the changes."""
+    if difference is not None:
+        return Way.COMPARED, (f"the difference is sent, since this changed: {difference}", None), 0
+    if audience.way is Way.COMPARED:
+        return Way.COMPARED, (audience.way_reason, None), 0
+    earlier = pinned_audience(last.pin)
+    if earlier is None or not _same_guards(earlier, audience):
+        return Way.COMPARED, ("consent, suppression or limits are others than at the last delivery", None), 0
+    if own.after_version is None:
+        return Way.COMPARED, ("the last delivery did not read this dataset", None), 0
+    source = upstream.source(audience.of)
+    if own.after_version == own.upto_version:
+        return audience.way, (audience.way_reason, None), 0
+    try:
+        same_history(_as_delivered(own), source.at(own.after_version))
+        found = source.difference(own.after_version, own.upto_version)
+    except HistoryLost as lost:
+        if lost.reason == "source_rewound":
+            raise
+        return Way.COMPARED, (f"compared with what the receiver holds, since the table's history is gone: {lost.message}", None), 0
+    if found.change_source == "delta-snapshots":
+        return Way.COMPARED, ("neither a change feed nor the table's files tell what changed", None), 0
+    return audience.way, (audience.way_reason, found.change_source), found.bytes_estimate
+
+
+def _as_delivered(own: SourcePin) -> SourcePin:
+    """What was delivered up to, as a pin."""
+    assert own.after_version is not None
+    assert own.after_commit is not None
+    return own.model_copy(update={"upto_version": own.after_version, "upto_commit": own.after_commit})
+
+
+def _same_guards(earlier: Audience, now: Audience) -> bool:
+    """Whether what was withheld then was withheld by the same rules."""
+    return (earlier.consents, earlier.suppressions, earlier.keep_by) == (now.consents, now.suppressions, now.keep_by)
+
+
+def _bytes(audience: Audience, upstream: Upstream) -> int:
+    return sum(upstream.source(dataset).rows(upstream.head(dataset).version).bytes_estimate for dataset in audience.datasets)
+
+
+def _columns(member: Member, audience: Audience) -> tuple[dict[str, Any], ...]:
+    """The files' columns, as the manifest names them."""
+    keys = {name: audience.tables[audience.of][name] for name in audience.key}
+    if audience.contacts is not None and audience.contacts.how == "explode":
+        keys |= {name: audience.tables[audience.contacts.dataset][name] for name in audience.contacts.key}
+    columns = [_column(shown, type, nullable=False) for shown, type in zip(audience.key_names, _key_types(audience, keys), strict=True)]
+    columns += [_column(field.name, field.expression.type, nullable=True) for field in audience.fields]
+    status = audience.status
+    if status is not None and (member.export.mode == "incremental" or status.in_full):
+        words = f"{status.entered}, {status.updated} or {status.exited}"
+        columns.append(_column(status.column, "VARCHAR", nullable=False, description=words))
+        columns.append(_column(status.reason, "VARCHAR", nullable=True, description=f"why a member {status.exited}"))
+    return tuple(columns)
+
+
+def _key_types(audience: Audience, keys: dict[str, str]) -> list[str]:
+    """The types of the key columns that the files begin with; a field may stand in the place of one."""
+    replaced = {field.key for field in audience.fields if field.key}
+    return [type for name, type in keys.items() if name not in replaced]
+
+
+def _column(name: str, type: str, *, nullable: bool, description: str | None = None) -> dict[str, Any]:
+    return {"name": name, "type": type, "nullable": nullable, "description": description}
