@@ -9,10 +9,12 @@ from pathlib import Path
 
 import dagster as dg
 
-from cdp_exports.assets.dataset_exports import dataset_export_assets
 from cdp_exports.assets.datasets import dataset_assets
+from cdp_exports.assets.exports import assets_of
 from cdp_exports.assets.ledger import check_ledger
 from cdp_exports.assets.resources import connection_resources
+from cdp_exports.assets.segments import segment_assets
+from cdp_exports.assets.state import check_state
 from cdp_exports.automation.schedules import export_schedules
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.catalog.load import find_catalog, load
@@ -28,16 +30,17 @@ def build_definitions(catalog: Catalog | Path | str) -> dg.Definitions:
         catalog: a loaded catalog, or the folder to load it from.
 
     Raises:
-        DeclarationError: the catalog is wrong (all problems at once), or its ledger cannot be shared by the runs.
+        DeclarationError: the catalog is wrong (all problems at once), or the runs cannot share its ledger or its state folder.
     """
     try:
         if not isinstance(catalog, Catalog):
             catalog = load(Path(catalog))
         check_ledger(catalog.environment, os.environ)
+        check_state(catalog, os.environ)
     except DeclarationError as error:
         raise error.with_traceback(None) from None  # Dagster prints every frame; the list of problems is what helps
     return dg.Definitions(
-        assets=[*dataset_assets(catalog), *(dataset_export_assets(catalog, export_id) for export_id in catalog.exports)],
+        assets=[*dataset_assets(catalog), *segment_assets(catalog), *(assets_of(catalog, export_id) for export_id in catalog.exports)],
         schedules=export_schedules(catalog),
         resources=connection_resources(catalog),
     )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dagster import (
     AssetCheckKey,
@@ -16,37 +14,26 @@ from dagster import (
     Config,
     DagsterExecutionInterruptedError,
     DagsterInstance,
-    Failure,
     MaterializeResult,
-    RetryRequested,
 )
 from pydantic import Field
 
 from cdp_exports.assets import events
-from cdp_exports.assets.keys import dataset_export_key, resource_key
-from cdp_exports.assets.ledger import open_ledger
+from cdp_exports.assets.keys import export_key, resource_key, run_tags
+from cdp_exports.assets.opening import step_context
+from cdp_exports.assets.retrying import end_step
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.delivery.context import Context
 from cdp_exports.delivery.deliver import deliver
 from cdp_exports.delivery.outcome import Outcome
 from cdp_exports.entities.export_time import ExportTime
-from cdp_exports.errors import CdpExportsError, DeclarationError, TransientError
-
-if TYPE_CHECKING:
-    from cdp_exports.destinations.destination import FileDestination
-    from cdp_exports.sources.source import Source
-
-MAX_RETRIES = 3
-"""How often a step tries again when nothing but transient failures stood in its way."""
-
-FIRST_WAIT_SECONDS = 5.0
-"""The wait before the first retry; each later one is twice as long."""
+from cdp_exports.errors import CdpExportsError, DeclarationError
 
 
 class DeliveryConfig(Config):
     """What a person may choose for one run."""
 
-    full: bool = Field(default=False, description="Deliver the whole dataset and start a new chain.")
+    full: bool = Field(default=False, description="Deliver everything and start a new chain.")
 
 
 class Watcher:
@@ -66,7 +53,7 @@ class Watcher:
 
 
 def run_export(
-    dagster: AssetExecutionContext, catalog: Catalog, export_id: str, watcher: Watcher
+    dagster: AssetExecutionContext, catalog: Catalog, export_id: str, describe: events.Describe, watcher: Watcher
 ) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
     """Deliver the selected members.
 
@@ -79,27 +66,31 @@ def run_export(
     failed: list[CdpExportsError] = []
     try:
         try:
-            yield from _deliver(dagster, catalog, export_id, watcher, failed)
+            yield from _deliver(dagster, catalog, export_id, describe, watcher, failed)
         except CdpExportsError as error:
             watcher.broke_off(error.of(export=export_id))
             failed.append(error)
-        if not failed:
-            return
-        if not all(isinstance(error, TransientError) for error in failed) or dagster.retry_number >= MAX_RETRIES:
-            raise Failure("\n".join(map(str, failed)), metadata=events.error_metadata(failed[0]), allow_retries=False) from None
-        time.sleep(FIRST_WAIT_SECONDS * 2**dagster.retry_number)  # here, where an interrupt ends it; Dagster's own wait sits it out
-        raise RetryRequested(MAX_RETRIES) from None
+        if failed:
+            end_step(dagster, failed)
     except (KeyboardInterrupt, DagsterExecutionInterruptedError):
         watcher.interrupted(dagster)
         raise
 
 
 def _deliver(
-    dagster: AssetExecutionContext, catalog: Catalog, export_id: str, watcher: Watcher, failed: list[CdpExportsError]
+    dagster: AssetExecutionContext,
+    catalog: Catalog,
+    export_id: str,
+    describe: events.Describe,
+    watcher: Watcher,
+    failed: list[CdpExportsError],
 ) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
+    export = catalog.exports[export_id]
+    tag_run(dagster, run_tags(export_id, export))
     export_time = _export_time(dagster)
-    context = _context(dagster, catalog, export_id, watcher)
-    members = [member for member in catalog.exports[export_id].members if _key(export_id, member) in dagster.selected_asset_keys]
+    resources = {export.connection: getattr(dagster.resources, resource_key(export.connection))}
+    context = step_context(catalog, dagster.instance, resources, watcher.progress)
+    members = [member for member in export.members if export_key(export.kind, export_id, member) in dagster.selected_asset_keys]
     for outcome in deliver(
         context,
         export_id,
@@ -112,7 +103,13 @@ def _deliver(
         watcher.ended(outcome)
         if outcome.error is not None and outcome.status == "failed":
             failed.append(outcome.error)
-        yield from _tell(dagster, context, outcome)
+        yield from _tell(dagster, context, export_key(export.kind, export_id, outcome.member), outcome, describe)
+
+
+def tag_run(dagster: AssetExecutionContext, tags: Mapping[str, str]) -> None:
+    """Tag a run that a person or a backfill started; those of schedules and of the command line have their tags."""
+    if missing := {name: value for name, value in tags.items() if dagster.run.tags.get(name) != value}:
+        dagster.instance.add_run_tags(dagster.run.run_id, missing)
 
 
 def _export_time(dagster: AssetExecutionContext) -> ExportTime:
@@ -123,36 +120,12 @@ def _export_time(dagster: AssetExecutionContext) -> ExportTime:
     return ExportTime.parse(dagster.partition_key)
 
 
-def _context(dagster: AssetExecutionContext, catalog: Catalog, export_id: str, watcher: Watcher) -> Context:
-    resources = dagster.resources
-
-    def open_dataset(dataset_id: str) -> Source:
-        from cdp_exports.sources.open import open_source
-
-        return open_source(catalog.datasets[dataset_id], catalog.root, os.environ)
-
-    def open_connection(connection_id: str) -> FileDestination:
-        if connection_id == catalog.exports[export_id].connection:
-            return getattr(resources, resource_key(connection_id)).open()
-        from cdp_exports.destinations.open import open_destination
-
-        # where a delivery was begun before the export moved to another connection
-        return open_destination(catalog.connections[connection_id], catalog.root, os.environ)
-
-    return Context(
-        catalog=catalog,
-        ledger=open_ledger(catalog.environment, dagster.instance),
-        open_source=open_dataset,
-        open_destination=open_connection,
-        progress=watcher.progress,
-    )
-
-
-def _tell(dagster: AssetExecutionContext, context: Context, outcome: Outcome) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
-    key = _key(outcome.export, outcome.member)
+def _tell(
+    dagster: AssetExecutionContext, context: Context, key: AssetKey, outcome: Outcome, describe: events.Describe
+) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
     if outcome.status == "committed" and outcome.delivery is not None:
         attempts = len(context.ledger.attempts(outcome.delivery.id))
-        yield events.materialization(key, outcome, outcome.delivery, run_id=dagster.run.run_id, attempts=attempts)
+        yield events.materialization(key, outcome, outcome.delivery, describe, run_id=dagster.run.run_id, attempts=attempts)
     if outcome.status == "skipped":
         dagster.log_event(events.observation(key, outcome))
     for sentence in (*outcome.warnings, *([str(outcome.error)] if outcome.error else [])):
@@ -167,13 +140,15 @@ def known_to_dagster(instance: DagsterInstance, catalog: Catalog, export_id: str
     What people reported by hand, or what another environment of the same instance delivered, does not count.
     """
     environment = catalog.environment.name
+    export = catalog.exports[export_id]
+    declared = catalog.datasets if export.kind == "dataset" else catalog.segments
     known: dict[str, ExportTime] = {}
     for member in members:
         keys = [
-            dataset_export_key(export, dataset)
-            for export in (export_id, catalog.exports[export_id].formerly)
-            for dataset in (member, catalog.datasets[member].formerly)
-            if export and dataset
+            export_key(export.kind, former_export, former_member)
+            for former_export in (export_id, export.formerly)
+            for former_member in (member, declared[member].formerly)
+            if former_export and former_member
         ]
         newest = [time for key in keys if (time := _newest(instance, key, environment)) is not None]
         if newest:
@@ -195,7 +170,3 @@ def _is_ours(instance: DagsterInstance, key: AssetKey, partition: str, environme
             value = record.asset_materialization.metadata.get("cdp/environment")
             return value is not None and value.value == environment
     return False
-
-
-def _key(export_id: str, member: str) -> AssetKey:
-    return dataset_export_key(export_id, member)

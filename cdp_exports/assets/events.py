@@ -1,11 +1,24 @@
-"""How an outcome reads in Dagster: materializations, check results, observations, and numbers that plot by partition."""
+"""How an outcome reads in Dagster: materializations, check results, observations, and numbers that plot by partition.
+
+Where a monitor finds its numbers: in the metadata of materializations, each family under keys of its own.
+
+| of | keys |
+|---|---|
+| every delivery | `dagster/partition_row_count`, `cdp/files`, `cdp/bytes`, `cdp/attempts`, `cdp/sent`, `cdp/limit_*` |
+| dataset exports | `cdp/rows_inserted`, `cdp/rows_updated`, `cdp/rows_deleted`, `cdp/rows_left_out` |
+| profile exports | `cdp/members`, `cdp/rows_of_members`, `cdp/left_out_*`, `cdp/deliverable` |
+| and, of what changes for the receiver | `cdp/entered`, `cdp/updated`, `cdp/exited`, `cdp/exited_*`, `cdp/held_before`, `cdp/held` |
+| segments | `cdp/members` |
+
+Assets and runs carry the tag `cdp/family` (`dataset` or `profile`); nothing here is of both.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from dagster import AssetCheckResult, AssetCheckSeverity, AssetKey, AssetObservation, MaterializeResult
+from dagster import AssetCheckResult, AssetCheckSeverity, AssetKey, AssetObservation, MaterializeResult, MetadataValue
 
 from cdp_exports.delivery import manifest
 from cdp_exports.delivery.outcome import Outcome
@@ -17,25 +30,31 @@ DELIVERED = "delivered"
 
 DELIVERED_MEANS = "How the newest run ended: passed when it delivered, a warning when it skipped, an error when it failed."
 
-Metadata = dict[str, str | int | bool]
+Metadata = dict[str, str | int | float | bool | MetadataValue[Any]]
+
+Describe = Callable[[Delivery], Mapping[str, str | int | MetadataValue[Any]]]
+"""What a family of exports says of a committed delivery, beside what all say."""
 
 
-def materialization(key: AssetKey, outcome: Outcome, delivery: Delivery, *, run_id: str, attempts: int) -> MaterializeResult[Any]:
+def materialization(
+    key: AssetKey, outcome: Outcome, delivery: Delivery, describe: Describe, *, run_id: str, attempts: int
+) -> MaterializeResult[Any]:
     """The event of a committed delivery. `attempts`: how many tries it took, over all runs."""
-    metadata = delivery_metadata(delivery, outcome.uri)
+    metadata = delivery_metadata(delivery, outcome.uri, describe)
     metadata["cdp/attempts"] = attempts
     metadata["cdp/sent"] = outcome.sent or delivery.run_id == run_id
+    metadata |= _limits(outcome)
     if outcome.warnings:
         metadata["cdp/warnings"] = "\n".join(outcome.warnings)
     return MaterializeResult(asset_key=key, metadata=metadata)
 
 
-def delivery_metadata(delivery: Delivery, uri: str | None) -> Metadata:
+def delivery_metadata(delivery: Delivery, uri: str | None, describe: Describe) -> Metadata:
     """What a committed delivery says of itself. Sizes in bytes; versions where it has one source."""
     # In this order: a run's page shows the first few lines only.
     pin, counts = delivery.pin, delivery.counts
     source = pin.sources[0] if len(pin.sources) == 1 else None
-    metadata: dict[str, str | int | bool | None] = {
+    metadata: dict[str, str | int | MetadataValue[Any] | None] = {
         "dagster/partition_row_count": counts and counts.delivered,
         "cdp/files": len(delivery.files),
         "cdp/bytes": delivery.bytes,
@@ -44,10 +63,7 @@ def delivery_metadata(delivery: Delivery, uri: str | None) -> Metadata:
         "cdp/change_source": source and source.change_source,
         "cdp/mode": pin.mode,
         "cdp/reason": pin.reason,
-        "cdp/rows_inserted": counts and counts.inserted,
-        "cdp/rows_updated": counts and counts.updated,
-        "cdp/rows_deleted": counts and counts.deleted,
-        "cdp/rows_left_out": counts and sum(counts.left_out.values()),
+        **describe(delivery),
         "dagster/uri": uri,
         "cdp/manifest": f"{uri}/{manifest.NAME}" if uri else None,
         "cdp/previous_export_time": str(delivery.previous_export_time) if delivery.previous_export_time else None,
@@ -61,15 +77,21 @@ def delivery_metadata(delivery: Delivery, uri: str | None) -> Metadata:
 
 
 def check_result(key: AssetKey, outcome: Outcome) -> AssetCheckResult:
-    """The result of `delivered`; reason and next step stand in its metadata."""
+    """The result of `delivered`; reason, next step and how near the limits are stand in its metadata."""
     skipped = outcome.status == "skipped"
+    sentences = (*([str(outcome.error)] if outcome.error else []), *outcome.warnings)
     return AssetCheckResult(
         asset_key=key,
         check_name=DELIVERED,
         passed=outcome.status == "committed",
         severity=AssetCheckSeverity.WARN if skipped else AssetCheckSeverity.ERROR,
-        description=str(outcome.error) if outcome.error else None,
-        metadata={"cdp/outcome": outcome.status, "cdp/export_time": str(outcome.export_time), **error_metadata(outcome.error)},
+        description="\n".join(sentences) or None,
+        metadata={
+            "cdp/outcome": outcome.status,
+            "cdp/export_time": str(outcome.export_time),
+            **error_metadata(outcome.error),
+            **_limits(outcome),
+        },
     )
 
 
@@ -79,8 +101,17 @@ def observation(key: AssetKey, outcome: Outcome) -> AssetObservation:
         key,
         partition=str(outcome.export_time),
         description=str(outcome.error) if outcome.error else None,
-        metadata={"cdp/outcome": outcome.status, **error_metadata(outcome.error)},
+        metadata={"cdp/outcome": outcome.status, **error_metadata(outcome.error), **_limits(outcome)},
     )
+
+
+def _limits(outcome: Outcome) -> Metadata:
+    """How near it came to each limit."""
+    metadata: Metadata = {}
+    for state in outcome.limits:
+        name = f"cdp/limit_{state.kind}_{state.bound}"
+        metadata |= {name: state.limit, f"{name}_count": state.count, f"{name}_percent": round(state.part * 100, 1)}
+    return metadata
 
 
 def error_metadata(error: CdpExportsError | None) -> Mapping[str, str]:

@@ -6,12 +6,23 @@ environment's name, so that several environments share one instance.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Literal
+
 from dagster import AssetKey
 
 from cdp_exports.catalog.catalog import Catalog
+from cdp_exports.entities.export import Export
+
+Kind = Literal["dataset", "segment"]
 
 DATASETS = "datasets"
-DATASET_EXPORTS = "dataset_exports"
+SEGMENTS = "segments"
+GROUPS: Mapping[Kind, str] = {"dataset": "dataset_exports", "segment": "profile_exports"}
+"""The group of each kind of export, and how the keys of its assets begin."""
+
+FAMILIES: Mapping[Kind, str] = {"dataset": "dataset", "segment": "profile"}
+"""The tag `cdp/family` of assets, schedules and runs: by it each family is listed, and no number is of both."""
 
 
 def dataset_key(catalog: Catalog, dataset_id: str) -> AssetKey:
@@ -20,14 +31,29 @@ def dataset_key(catalog: Catalog, dataset_id: str) -> AssetKey:
     return AssetKey(list(own)) if own else AssetKey([DATASETS, dataset_id])
 
 
-def dataset_export_key(export_id: str, member: str) -> AssetKey:
-    """One member of one dataset export: `dataset_exports/<export>/<dataset>`."""
-    return AssetKey([DATASET_EXPORTS, export_id, member])
+def segment_key(segment_id: str) -> AssetKey:
+    """A segment: `segments/<id>`."""
+    return AssetKey([SEGMENTS, segment_id])
+
+
+def export_key(kind: Kind, export_id: str, member: str) -> AssetKey:
+    """One member of one export: `dataset_exports/<export>/<dataset>` or `profile_exports/<export>/<segment>`."""
+    return AssetKey([GROUPS[kind], export_id, member])
+
+
+def run_tags(export_id: str, export: Export) -> dict[str, str]:
+    """The tags of an export's runs; its assets have them too."""
+    return {"cdp/family": FAMILIES[export.kind], "cdp/export": export_id, "cdp/connection": export.connection}
 
 
 def op_name(environment: str, export_id: str) -> str:
     """The step that delivers an export; also the name of its schedule. Dagster allows letters, digits and `_` here."""
     return f"{environment}_{export_id}"
+
+
+def segments_op_name(environment: str) -> str:
+    """The step that counts segments; no id begins with `_`, so no export's step has this name."""
+    return f"{environment}__segments"
 
 
 def partitions_name(environment: str, export_id: str) -> str:

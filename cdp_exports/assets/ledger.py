@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 
-from dagster import DagsterInstance, DefaultRunLauncher
+from dagster import DagsterInstance
 
+from cdp_exports.assets.launchers import configured_elsewhere, elsewhere
 from cdp_exports.entities.environment import Environment
 from cdp_exports.errors import DeclarationError
 from cdp_exports.ledger.ledger import Ledger
@@ -23,10 +23,8 @@ def open_ledger(environment: Environment, instance: DagsterInstance) -> Ledger:
     """
     default = f"sqlite:///{instance.root_directory}/ledger.db"
     url = environment.ledger.reveal(os.environ) if environment.ledger else default
-    if url.startswith("sqlite") and not instance.is_ephemeral:
-        launcher = type(instance.run_launcher)
-        if not issubclass(launcher, DefaultRunLauncher):
-            raise _not_shared(launcher.__name__)
+    if url.startswith("sqlite") and (launcher := elsewhere(instance)):
+        raise _not_shared(launcher)
     return _open(url)
 
 
@@ -43,16 +41,8 @@ def check_ledger(environment: Environment, environ: Mapping[str, str]) -> None:
     Raises:
         DeclarationError: the ledger is SQLite and `run_launcher` in dagster.yaml is not the default one.
     """
-    home = environ.get("DAGSTER_HOME")
     url = environ.get(environment.ledger.env, "unknown") if environment.ledger else "sqlite"
-    if not home or not url.startswith("sqlite"):
-        return
-    import yaml
-
-    config = Path(home, "dagster.yaml")
-    settings: dict[str, dict[str, str]] | None = yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else None
-    launcher = ((settings or {}).get("run_launcher") or {}).get("class", DefaultRunLauncher.__name__)
-    if launcher != DefaultRunLauncher.__name__:
+    if url.startswith("sqlite") and (launcher := configured_elsewhere(environ)):
         raise _not_shared(launcher)
 
 

@@ -16,14 +16,16 @@ from dagster import ConfigurableResource, EnvVar
 from pydantic import BaseModel, Field, create_model
 
 from cdp_exports.assets.keys import resource_key
+from cdp_exports.assets.state import needs_state
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.entities.connection import Connection, LocalConnection, S3Connection, SftpConnection
+from cdp_exports.entities.receiver import Receiver
 from cdp_exports.entities.secret import Secret
 
 if TYPE_CHECKING:
     from cdp_exports.destinations.destination import FileDestination
 
-_NOT_ITS_MATTER = {"type", "description", "shared_with"}
+_NOT_ITS_MATTER = {"type", *Receiver.model_fields}  # what says nothing about how to open it
 
 
 class DestinationResource(ConfigurableResource[Any]):
@@ -109,13 +111,15 @@ def connection_resources(catalog: Catalog) -> dict[str, DestinationResource]:
 
 
 def check_secrets(catalog: Catalog, environ: Mapping[str, str]) -> None:
-    """Whether the connections' secrets are there, before Dagster looks for them and fails at greater length.
+    """Whether the secrets of the connections, and of the state folder where it is needed, are there, before Dagster looks for them
+    and fails at greater length.
 
     Raises:
         DeclarationError: a variable is not set.
     """
-    for connection in catalog.connections.values():
-        for name in _fields(type(connection)):
+    state = catalog.environment.state if needs_state(catalog) else None
+    for connection in (*catalog.connections.values(), state):
+        for name in _fields(type(connection)) if connection else ():
             value = getattr(connection, name)
             if isinstance(value, Secret):
                 value.reveal(environ)

@@ -9,17 +9,16 @@ from typing import Any
 
 from dagster import AssetExecutionContext, DagsterExecutionInterruptedError, DagsterInstance, Definitions, ExecuteInProcessResult
 
-from cdp_exports.assets.dataset_exports import dataset_export_assets
-from cdp_exports.assets.datasets import dataset_assets
 from cdp_exports.assets.delivering import Watcher
-from cdp_exports.assets.keys import dataset_export_key, op_name, partitions_name
+from cdp_exports.assets.exports import assets_of
+from cdp_exports.assets.keys import export_key, op_name, partitions_name, run_tags
 from cdp_exports.assets.ledger import open_ledger
 from cdp_exports.assets.resources import check_secrets, connection_resources
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.delivery.context import Progress, silent
 from cdp_exports.delivery.member import chosen, export_of
 from cdp_exports.delivery.outcome import Outcome
-from cdp_exports.entities.export import DatasetExport
+from cdp_exports.entities.export import Export
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import CdpExportsError, TerminalError
 
@@ -69,9 +68,7 @@ def run_in_process(
         ledger.note_time(environment, export_id, export_time)
     instance.add_dynamic_partitions(partitions_name(environment, export_id), [str(export_time)])
     terminal = _Terminal(progress)
-    definitions = Definitions(
-        assets=[*dataset_assets(alone), dataset_export_assets(alone, export_id, terminal)], resources=connection_resources(alone)
-    )
+    definitions = Definitions(assets=[assets_of(alone, export_id, terminal)], resources=connection_resources(alone))
     config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": log_level}}}}
     if full:
         config["ops"] = {op_name(environment, export_id): {"config": {"full": True}}}
@@ -79,8 +76,8 @@ def run_in_process(
         run_config=config,
         instance=instance,
         partition_key=str(export_time),
-        asset_selection=[dataset_export_key(export_id, member) for member in selected],
-        tags={"cdp/export": export_id, "cdp/connection": export.connection},
+        asset_selection=[export_key(export.kind, export_id, member) for member in selected],
+        tags=run_tags(export_id, export),
         raise_on_error=False,
     )
     cancelled = terminal.cancelled
@@ -121,14 +118,9 @@ class _Terminal(Watcher):
         dagster.instance.report_run_canceling(dagster.run)
 
 
-def _alone(catalog: Catalog, export_id: str, export: DatasetExport) -> Catalog:
-    """Only what this export needs: a run starts as fast in a catalog of a thousand exports."""
-    return replace(
-        catalog,
-        exports={export_id: export},
-        connections={export.connection: catalog.connections[export.connection]},
-        datasets={member: catalog.datasets[member] for member in export.members},
-    )
+def _alone(catalog: Catalog, export_id: str, export: Export) -> Catalog:
+    """Of exports and connections only these: a run starts as fast in a catalog of a thousand exports, and asks for no secret of another."""
+    return replace(catalog, exports={export_id: export}, connections={export.connection: catalog.connections[export.connection]})
 
 
 def _interrupted(result: ExecuteInProcessResult) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dagster import DagsterInstance, DefaultScheduleStatus, RunRequest, ScheduleDefinition, ScheduleEvaluationContext, SkipReason
 
-from cdp_exports.assets.keys import dataset_export_key, op_name, partitions_name
+from cdp_exports.assets.keys import export_key, op_name, partitions_name, run_tags
 from cdp_exports.assets.ledger import open_ledger
 from cdp_exports.automation.implicit_job import IMPLICIT_ASSET_JOB
 from cdp_exports.catalog.catalog import Catalog
@@ -20,6 +20,7 @@ def export_schedules(catalog: Catalog) -> list[ScheduleDefinition]:
 def _schedule(catalog: Catalog, export_id: str, cadence: Cadence) -> ScheduleDefinition:
     export = catalog.exports[export_id]
     partitions = partitions_name(catalog.environment.name, export_id)
+    tags = run_tags(export_id, export)
     cron, zone = cadence.to_cron(catalog.environment.time_zone)
 
     def evaluate(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
@@ -31,8 +32,8 @@ def _schedule(catalog: Catalog, export_id: str, cadence: Cadence) -> ScheduleDef
         return RunRequest(
             run_key=str(ExportTime(tick)),
             partition_key=str(export_time),
-            asset_selection=[dataset_export_key(export_id, member) for member in export.members],
-            tags={"cdp/export": export_id, "cdp/connection": export.connection},
+            asset_selection=[export_key(export.kind, export_id, member) for member in export.members],
+            tags=tags,
         )
 
     return ScheduleDefinition(
@@ -43,6 +44,7 @@ def _schedule(catalog: Catalog, export_id: str, cadence: Cadence) -> ScheduleDef
         execution_fn=evaluate,
         default_status=DefaultScheduleStatus.RUNNING if export.active else DefaultScheduleStatus.STOPPED,
         description=export.description,
+        tags=tags,
     )
 
 

@@ -18,7 +18,7 @@ from dagster import (
     JobDefinition,
 )
 
-from cdp_exports.assets import delivering
+from cdp_exports.assets import retrying
 from cdp_exports.definitions import build_definitions
 from cdp_exports.errors import Occupied, Skip, TransientError
 from cdp_exports_tests.assets.declared import catalog_at
@@ -121,7 +121,7 @@ def test_a_failure_stops_no_other_member_and_is_not_tried_again(job: JobDefiniti
 def test_what_may_pass_is_tried_again(
     job: JobDefinition, instance: DagsterInstance, scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivering, "FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(retrying, "FIRST_WAIT_SECONDS", 0.01)
     scripted.endings = {"orders": [BUSY, BUSY, None]}
     result = materialize(job, instance)
     assert result.success
@@ -130,11 +130,11 @@ def test_what_may_pass_is_tried_again(
 
 
 def test_trying_again_ends(job: JobDefinition, instance: DagsterInstance, scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivering, "FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(retrying, "FIRST_WAIT_SECONDS", 0.01)
     scripted.endings = {"orders": [BUSY]}
     result = materialize(job, instance)
     assert not result.success
-    assert len(scripted.calls) == 1 + delivering.MAX_RETRIES
+    assert len(scripted.calls) == 1 + retrying.MAX_RETRIES
     assert failure(result) == "both/orders: The store is busy. It is tried again."
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from dagster import AssetCheckSeverity, AssetKey, DagsterInstance, ExecuteInProcessResult
 
-from cdp_exports.assets import delivering, ledger
+from cdp_exports.assets import ledger, retrying
 from cdp_exports.catalog.load import load
 from cdp_exports.definitions import build_definitions
 from cdp_exports.destinations.local import LocalDestination
@@ -109,7 +109,7 @@ def test_a_lost_ledger_is_noticed_by_what_dagster_remembers(shop: Shop) -> None:
 def test_a_retry_sends_what_was_pinned(shop: Shop, monkeypatch: pytest.MonkeyPatch, full: bool) -> None:
     assert shop.deliver(FIRST).success
     shop.append(4)
-    monkeypatch.setattr(delivering, "FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(retrying, "FIRST_WAIT_SECONDS", 0.01)
     opened = LocalDestination.open
     cut = [TransientError("The connection was cut.", next_step="It is tried again.")]
 
