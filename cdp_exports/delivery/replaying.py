@@ -14,7 +14,7 @@ from cdp_exports.delivery.sweeping import sweep
 from cdp_exports.delivery.verifying import inspect
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import DeclarationError, HistoryLost, NotCounted
-from cdp_exports.ledger.records import Attempt, Delivery, State
+from cdp_exports.ledger.records import Attempt, Counts, Delivery, State
 
 if TYPE_CHECKING:
     from cdp_exports.destinations.destination import FileDestination
@@ -50,16 +50,16 @@ def replay(member: Member, export_time: ExportTime, *, run_id: str, replace: boo
 
 def _send(member: Member, held: Holding, delivery: Delivery, attempt: Attempt, files: Files, to: str | None) -> Delivery:
     ledger, destination = member.context.ledger, files.destination
-    _write(member, delivery, files)
+    counts = _write(member, delivery, files)
     files.keep()
     records = tuple(files.records)
     if to is None:
-        held.write(lambda lease: ledger.replace(lease, delivery.id, attempt.id, files=records, run_id=attempt.run_id))
+        held.write(lambda lease: ledger.replace(lease, delivery.id, attempt.id, counts=counts, files=records, run_id=attempt.run_id))
         replaced = _put_manifest(member, destination, delivery.export_time)
         sweep(member)
         return replaced
     copy = delivery.model_copy(
-        update={"pin": delivery.pin.model_copy(update={"folder": to}), "files": records, "attempt_id": attempt.id},
+        update={"pin": delivery.pin.model_copy(update={"folder": to}), "counts": counts, "files": records, "attempt_id": attempt.id},
     )
     if not destination.create(manifest.path_of(to), _manifest(member, copy)):
         raise DeclarationError(f"{destination.uri(to)} holds a delivery already.", next_step="Name another folder.")
@@ -94,25 +94,43 @@ def _refuse_folder(member: Member, destination: FileDestination, to: str) -> Non
             raise DeclarationError(f"{destination.uri(parent)} belongs to an export.", next_step="Name a folder outside of it.")
 
 
-def _write(member: Member, delivery: Delivery, files: Files) -> None:
-    """The rows again from the source, else the delivered files themselves."""
+def _write(member: Member, delivery: Delivery, files: Files) -> Counts:
+    """The rows again from the source, else the delivered files themselves; how they count now.
+
+    Who must not be sent any more is left out, so that a segment may count fewer. What the receiver holds is not changed
+    by that: the next delivery tells them to leave.
+    """
+    assert delivery.counts is not None
+    guarded = member.audience is not None and bool(member.audience.guards)
     try:
         with reading_of(member, delivery) as reading:
             files.write(reading)
             counts = reading.counts(sum(file.rows or 0 for file in files.records))
     except HistoryLost as lost:
-        for file in delivery.files:
-            chunks = files.destination.stream(file.path)
-            if chunks is None:
-                raise HistoryLost(
-                    f"{lost.message} And {file.path} is no longer at the destination.",
-                    next_step="This delivery cannot be written again; the next one goes on from it all the same.",
-                    reason=lost.reason,
-                ) from None
-            files.copy(file, chunks)
-        return
-    if counts != delivery.counts:
+        if guarded:
+            raise HistoryLost(
+                f"{lost.message} The delivered files cannot be copied either: consent and suppression are judged anew.",
+                next_step="This delivery cannot be written again; the next one goes on from it all the same.",
+                reason=lost.reason,
+            ) from None
+        _copy(delivery, files, lost)
+        return delivery.counts
+    counts = counts.model_copy(update={name: getattr(delivery.counts, name) for name in ("funnel", "movement", "held")})
+    if counts != delivery.counts and not guarded:
         raise NotCounted(
             "The source gave other rows for these versions than were delivered.",
             next_step="Nothing was replaced. Compare with `cdp-exports verify`.",
         )
+    return counts
+
+
+def _copy(delivery: Delivery, files: Files, lost: HistoryLost) -> None:
+    for file in delivery.files:
+        chunks = files.destination.stream(file.path)
+        if chunks is None:
+            raise HistoryLost(
+                f"{lost.message} And {file.path} is no longer at the destination.",
+                next_step="This delivery cannot be written again; the next one goes on from it all the same.",
+                reason=lost.reason,
+            ) from None
+        files.copy(file, chunks)

@@ -67,7 +67,10 @@ def inspect(member: Member, delivery: Delivery, *, against_source: bool) -> Verd
         try:
             with reading_of(member, delivery) as reading:
                 difference = content_differs(destination, delivery, reading)
-            differences += [difference] if difference else []
+            if difference and member.audience is not None and member.audience.guards:
+                notes.append("not compared with the source: consent or suppression may be others than when it was delivered")
+            elif difference:
+                differences.append(difference)
         except HistoryLost as lost:
             notes.append(f"not compared with the source, whose history is gone: {lost.message}")
     uri = destination.uri(delivery.pin.folder)

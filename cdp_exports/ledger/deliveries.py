@@ -115,7 +115,7 @@ def cover(connection: Connection, delivery_id: str, covered_by: ExportTime) -> N
 
 
 def replace(
-    connection: Connection, lease: Lease, delivery_id: str, attempt_id: str, *, delivered: Sequence[FileRecord], run_id: str
+    connection: Connection, lease: Lease, delivery_id: str, attempt_id: str, *, counts: Counts, delivered: Sequence[FileRecord], run_id: str
 ) -> None:
     fence(connection, lease)
     row = _locked(connection, delivery_id)
@@ -125,7 +125,7 @@ def replace(
         return
     now = clock.now(connection)
     attempts.supersede(connection, row.attempt_id, at=now)
-    _set(connection, delivery_id, attempt_id=attempt_id, bytes=sum(file.bytes or 0 for file in delivered), run_id=run_id)
+    _set(connection, delivery_id, attempt_id=attempt_id, counts=counts, bytes=sum(file.bytes or 0 for file in delivered), run_id=run_id)
     _decide_for(connection, delivery_id, attempt_id, delivered, run_id=run_id, at=now)
 
 
@@ -143,7 +143,7 @@ def adopt(connection: Connection, delivery: Delivery) -> bool:
         connection.execute(update(deliveries).where(here).values(_values(delivery)))
     elif row.state is State.COMMITTED and row.id == delivery.id and row.attempt_id != delivery.attempt_id:
         attempts.supersede(connection, row.attempt_id, at=clock.now(connection))
-        _set(connection, row.id, attempt_id=delivery.attempt_id, bytes=delivery.bytes)
+        _set(connection, row.id, attempt_id=delivery.attempt_id, counts=delivery.counts, bytes=delivery.bytes)
     else:
         return False
     at = delivery.committed_at or delivery.pinned_at

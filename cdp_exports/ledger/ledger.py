@@ -142,11 +142,11 @@ class Ledger:
         with self._database.write() as connection:
             deliveries.reopen(connection, lease, delivery_id)
 
-    def replace(self, lease: Lease, delivery_id: str, attempt_id: str, *, files: Iterable[FileRecord], run_id: str) -> None:
+    def replace(self, lease: Lease, delivery_id: str, attempt_id: str, *, counts: Counts, files: Iterable[FileRecord], run_id: str) -> None:
         """A replay wrote all its files: the committed delivery's files are now this attempt's, the former attempt is superseded.
-        Chain and counts stay. Fenced."""
+        The chain stays, and what the receiver holds. Fenced."""
         with self._database.write() as connection:
-            deliveries.replace(connection, lease, delivery_id, attempt_id, delivered=tuple(files), run_id=run_id)
+            deliveries.replace(connection, lease, delivery_id, attempt_id, counts=counts, delivered=tuple(files), run_id=run_id)
 
     def adopt(self, found: Iterable[Delivery]) -> int:
         """Record committed deliveries rebuilt from manifests, with one attempt each, that are not here as committed or covered;

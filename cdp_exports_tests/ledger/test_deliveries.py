@@ -183,7 +183,7 @@ def test_a_reader_sees_one_state(ledger: Ledger, monkeypatch: pytest.MonkeyPatch
     def replaced_in_between(*args: Any, **named: Any) -> dict[str, tuple[FileRecord, ...]]:
         monkeypatch.setattr(files, "of", read_files)
         replay = ledger.start_attempt(held, before.id, "run-2")
-        ledger.replace(held, before.id, replay.id, files=[file("b")], run_id="run-2")
+        ledger.replace(held, before.id, replay.id, counts=Counts(received=1, delivered=1, inserted=1), files=[file("b")], run_id="run-2")
         return read_files(*args, **named)
 
     monkeypatch.setattr(files, "of", replaced_in_between)

@@ -68,8 +68,8 @@ def test_a_replay_leaves_what_it_replaced_except_what_it_wrote_over(ledger: Ledg
     write(ledger, held, replay, "data", "newer")
     assert left(ledger) == {}
 
-    ledger.replace(held, committed.id, replay.id, files=[file("data"), file("newer", 7)], run_id="run-2")
-    ledger.replace(held, committed.id, replay.id, files=[], run_id="run-2")
+    ledger.replace(held, committed.id, replay.id, counts=Counts(), files=[file("data"), file("newer", 7)], run_id="run-2")
+    ledger.replace(held, committed.id, replay.id, counts=Counts(), files=[], run_id="run-2")
 
     replaced = ledger.delivery(ENVIRONMENT, OF_EXPORT, OF_MEMBER, minute(2))
     assert replaced == committed.model_copy(
