@@ -13,6 +13,7 @@ import pytest
 
 from cdp_exports import errors
 from cdp_exports.catalog.load import load
+from cdp_exports.catalog.reference import EXAMPLES
 from cdp_exports.cli.program import program
 from cdp_exports.errors import CdpExportsError, HistoryLost, Skip, TerminalError
 from cdp_exports.sources.delta.table import FEED, FILES, SNAPSHOTS
@@ -96,15 +97,21 @@ def test_every_change_source_is_explained() -> None:
     [(page, block) for page in PAGES for block in re.findall(r"```yaml\n(# catalog/.*?)```", page.read_text(), re.DOTALL)],
 )
 def test_declarations_that_a_page_shows_are_valid(page: Path, declared: str, tmp_path: Path) -> None:
-    """Each together with the objects it refers to."""
-    first, _, body = declared.partition("\n")
-    file = tmp_path / first.removeprefix("# ").split()[0]
-    others: dict[str, str] = {"catalog/environment.yaml": "name: acme\n"}
-    if "/exports/" in first:
+    """Each together with what else the page shows, the reference's examples, and datasets and connections that are only named."""
+    shown = re.findall(r"```yaml\n(# catalog/.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    examples = [example for several in EXAMPLES.values() for example in several]
+    _, _, body = declared.partition("\n")
+    files: dict[str, str] = {}
+    if "datasets" in body and "/exports/" in declared:
         for dataset in re.findall(r"\w+", _value(body, "datasets")):
-            others[f"catalog/datasets/{dataset}.yaml"] = f"source: {{format: delta, uri: data/{dataset}}}\nkey: [id]\n"
-        others[f"catalog/connections/{_value(body, 'connection')}.yaml"] = "type: local\nfolder: lake\n"
-    for name, text in {**others, str(file.relative_to(tmp_path)): body}.items():
+            files[f"catalog/datasets/{dataset}.yaml"] = f"source: {{format: delta, uri: data/{dataset}}}\nkey: [id]\n"
+    if "/exports/" in declared:
+        files[f"catalog/connections/{_value(body, 'connection')}.yaml"] = "type: local\nfolder: lake\n"
+    exports = [block for block in (*examples, *shown) if "/exports/" in block.partition("\n")[0]]
+    for block in (*(block for block in (*examples, *shown) if block not in exports), declared):
+        first, _, text = block.partition("\n")
+        files[first.removeprefix("# ").split()[0]] = text
+    for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     assert load(tmp_path / "catalog")

@@ -9,6 +9,8 @@ from cdp_exports.catalog.finding import Finding, of_dataset, of_export
 from cdp_exports.entities.export import DatasetExport
 from cdp_exports.entities.nearest import nearest
 
+_PERSONS = ("profile", "contact")
+
 
 def unknown_consent(catalog: Catalog, segments: Collection[str]) -> Iterator[Finding]:
     """Purposes that a dataset of people says nothing about, each told once, at the dataset. `segments`: those without mistakes."""
@@ -33,12 +35,12 @@ def _asked(catalog: Catalog, name: str, segments: Collection[str]) -> Iterator[s
     """The datasets whose people an export must ask."""
     export = catalog.exports[name]
     if isinstance(export, DatasetExport):
-        found = export.datasets if export.consent == "required" else ()
-        yield from (dataset for dataset in found if dataset in catalog.datasets and catalog.datasets[dataset].role in ("profile", "contact"))
+        roles, asked = _PERSONS, export.datasets if export.consent == "required" else ()
     elif export.project:
-        yield from (dataset for dataset in (export.project.dataset,) if dataset in catalog.datasets)
+        roles, asked = _PERSONS, (export.project.dataset,)
     else:
-        yield from (catalog.dataset_of(segment) for segment in export.segments if segment in segments)
+        roles, asked = (*_PERSONS, "account"), [catalog.dataset_of(segment) for segment in export.segments if segment in segments]
+    yield from (dataset for dataset in asked if dataset in catalog.datasets and catalog.datasets[dataset].role in roles)
 
 
 def idle_consent(catalog: Catalog) -> Iterator[Finding]:
@@ -55,9 +57,9 @@ def idle_consent(catalog: Catalog) -> Iterator[Finding]:
             yield of_export(name, ("consent",), message)
         for index, dataset in enumerate(export.datasets):
             role = dataset in catalog.datasets and catalog.datasets[dataset].role
-            if role and role not in ("profile", "contact"):
+            if role and role not in _PERSONS:
                 message = (
-                    f"The dataset {dataset!r} is not eligible for `consent: required`: it has the role `{role}`, and consent is a person's. "
-                    "Choose datasets with the role `profile` or `contact`, or export it without `consent`."
+                    f"The dataset {dataset!r} is not eligible for `consent: required`: it has the role `{role}`, and consent is a "
+                    "person's. Choose datasets with the role `profile` or `contact`, or export it without `consent`."
                 )
                 yield of_export(name, ("datasets", index), message)

@@ -35,8 +35,7 @@ Transform = Annotated[
     Annotated[Literal["trim", "lower", "upper", "digits", "gmail", "sha256"], Tag("word")] | Annotated[E164, Tag("e164")],
     Discriminator(_word_or_e164),
 ]
-"""`trim`: no white space around; `digits`: nothing but digits; `gmail`: in addresses of gmail.com and googlemail.com no dots and no
-`+suffix` before the @; `sha256`: the SHA-256 of the UTF-8 text, as lower-case hex."""
+"""One step from the value in the table to the value in the file."""
 
 
 class Field(Declared):
@@ -54,7 +53,9 @@ class Field(Declared):
     """The column's name in the files; default: the source column's."""
 
     transforms: Several[Transform] = ()
-    """Applied to the value, in this order."""
+    """Applied to the value, in this order. `trim`: no white space around; `digits`: nothing but digits; `gmail`: in addresses of gmail.com
+    and googlemail.com no dots and no `+suffix` before the @; `sha256`: the SHA-256 of the UTF-8 text, as lower-case hex; `e164`: a
+    telephone number in the form +33612345678."""
 
     required: bool = False
     """Members without a value are left out, and counted. Text that is empty is no value."""

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from cdp_exports.catalog.load import KINDS, load
+from cdp_exports.catalog.load import load
 from cdp_exports.catalog.reference import EXAMPLES, reference
 from cdp_exports.catalog.schema import schemas, write_schemas
 from cdp_exports.catalog.yaml import read
@@ -47,6 +47,10 @@ def test_the_demo_catalog_names_its_schema(file: str) -> None:
         ("connection", {"type": "s3", "bucket": "acme", "secret_access_key": "hunter2"}),
         ("connection", {"bucket": "acme"}),
         ("dataset", {"source": {"format": "delta"}}),
+        ("export", {"kind": "segment", "connection": "lake", "segments": ["vips"], "datasets": ["orders"]}),
+        ("export", {"kind": "segment", "connection": "lake", "segments": ["vips"], "fields": [{"source": "email"}]}),
+        ("export", {"kind": "segment", "connection": "lake", "segments": ["vips"], "fields": [{"from": "a", "transforms": ["trm"]}]}),
+        ("segment", {"of": "profiles", "were": "true"}),
         ("environment", {"name": "Acme"}),
     ],
 )
@@ -74,10 +78,21 @@ def test_every_key_is_explained() -> None:
     assert len(keys) > 40
 
 
+def test_fields_are_written_with_from() -> None:
+    [field] = [model for name, model in schemas()["export"]["$defs"].items() if name == "Field"]
+    assert "from" in field["properties"]
+    assert "source" not in field["properties"]
+
+
 def test_the_examples_of_the_reference_load(tmp_path: Path) -> None:
     files: dict[str, str | bytes | None] = {"exports/to_lake.yaml": None, "datasets/web_events.yaml": "source: {format: delta, uri: x}\n"}
-    for example in EXAMPLES.values():
+    for example in (example for several in EXAMPLES.values() for example in several):
         files[example.splitlines()[0].removeprefix("# catalog/")] = example
     catalog = load(write(tmp_path, files))
-    assert catalog.exports["commerce_to_lake"].datasets == ("orders", "web_events")
-    assert set(EXAMPLES) == {"environment", *(folder.removesuffix("s") for folder in KINDS)}
+    assert set(catalog.dataset_exports) == {"commerce_to_lake"}
+    assert set(catalog.segment_exports) == {"win_back_to_crm"}
+    assert catalog.dataset_of("win_back") == "profiles"
+    assert list(EXAMPLES) == list(schemas())
+    for kind, examples in EXAMPLES.items():
+        for example in examples:
+            jsonschema.validate(read(example.encode()), schemas()[kind], jsonschema.Draft202012Validator)
