@@ -16,6 +16,39 @@ VALID: Mapping[str, str] = {
     "exports/to_lake.yaml": "kind: dataset\nconnection: lake\ndatasets: [orders, customers]\n",
 }
 
+PEOPLE: Mapping[str, str] = {
+    "connections/crm.yaml": "type: local\nfolder: crm\n",
+    "datasets/profiles.yaml": """\
+role: profile
+source: {format: delta, uri: data/profiles}
+key: [profile_id]
+columns: {profile_id: bigint, email: varchar, country: varchar, value: double, last_seen: timestamptz, opt_in: boolean}
+consent: {marketing: opt_in}
+""",
+    "segments/vips.yaml": "of: profiles\nwhere: value > 500\n",
+    "exports/vips_to_crm.yaml": "kind: segment\nconnection: crm\nsegments: [vips]\nfields:\n- {from: email, to: EMAIL}\n",
+}
+"""What a catalog with a segment of people has beside the valid one."""
+
+ACCOUNTS: Mapping[str, str] = {
+    "environment.yaml": "name: acme\naudience: accounts\n",
+    "datasets/accounts.yaml": """\
+role: account
+source: {format: delta, uri: data/accounts}
+key: [account_id]
+columns: {account_id: bigint, name: varchar, employees: bigint}
+""",
+    "datasets/contacts.yaml": """\
+role: contact
+source: {format: delta, uri: data/contacts}
+key: [contact_id]
+columns: {contact_id: bigint, account_id: bigint, email: varchar, opt_in: boolean}
+""",
+    "segments/firms.yaml": "of: accounts\nwhere: employees > 50\n",
+    "exports/firms_to_crm.yaml": "kind: segment\nconnection: crm\nsegments: [firms]\n",
+}
+"""What a catalog with a segment of accounts has beside that."""
+
 
 def write(parent: Path, files: Mapping[str, str | bytes | None]) -> Path:
     """A valid catalog with these files added, replaced or (None) left out."""

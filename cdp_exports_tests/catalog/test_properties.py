@@ -51,7 +51,10 @@ CONNECTIONS = st.one_of(
 FORMATS = st.one_of(
     objects({"type": st.just("parquet")}, {"compression": st.sampled_from(["zstd", "none"]), "max_rows_per_file": st.integers(1, 10**12)}),
     objects({"type": st.just("json")}, {"binary": st.sampled_from(["base64", "hex"])}),
-    objects({"type": st.just("csv")}, {"delimiter": st.sampled_from([",", "\t", "|"]), "null": TEXT, "header": st.booleans()}),
+    objects(
+        {"type": st.just("csv")},
+        {"delimiter": st.sampled_from([",", "\t", "|"]), "null": st.sampled_from(["", "NULL", "é"]), "header": st.booleans()},
+    ),
 )
 SCHEDULES = st.sampled_from(
     [
