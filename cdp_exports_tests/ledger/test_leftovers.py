@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cdp_exports.ledger.ledger import Ledger
-from cdp_exports.ledger.records import State
+from cdp_exports.ledger.records import Counts, State
 from cdp_exports_tests.ledger.building import (
     COUNTS,
     ENVIRONMENT,
