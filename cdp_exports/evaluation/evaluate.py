@@ -1,0 +1,120 @@
+"""Answers the questions of one export."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from cdp_exports.evaluation import phones
+from cdp_exports.evaluation.answering import StillThere, difference, everybody
+from cdp_exports.evaluation.held import held
+from cdp_exports.evaluation.inputs import Answer, Question, Tables
+from cdp_exports.evaluation.judging import Judge, Judged
+from cdp_exports.evaluation.reading import Reading
+from cdp_exports.evaluation.session import Session
+from cdp_exports.evaluation.sql import among, numbered, quoted
+from cdp_exports.evaluation.sweeping import Condition, sweep
+from cdp_exports.segments.audience import Audience, Way, at
+
+
+@contextmanager
+def evaluate(
+    questions: Sequence[Question], tables: Tables, *, memory_limit: int, disk_limit: int, folder: Path | None = None
+) -> Generator[list[Answer]]:
+    """The answers to the questions, in their order; the frames can be consumed, also more than once, until it is left.
+
+    The segments of one dataset share one scan. `memory_limit` (bytes) bounds DuckDB, reading the sources comes on top; beyond it
+    rows go to a temporary folder (in `folder`, default the system's), at most `disk_limit` bytes.
+
+    Raises:
+        SourceUnreadable: a table does not keep what the catalog declares of its columns, or a value cannot be computed.
+        KeyNotUnique: a key is null or repeated among the members, or a query returns one with different values.
+        NotCounted: the numbers do not add up.
+        TerminalError: the disk limit was reached, or the disk is full.
+        Exception: as the frames raise it.
+    """
+    with Session.open(memory_limit, disk_limit, folder) as session:
+        yield _Evaluation(session, tables, questions).answers()
+
+
+class _Evaluation:
+    def __init__(self, session: Session, tables: Tables, questions: Sequence[Question]) -> None:
+        columns: dict[str, dict[str, str]] = {}
+        for question in questions:
+            for dataset, types in question.audience.tables.items():
+                columns.setdefault(dataset, {}).update(types)
+        self.session = session
+        self.columns: Mapping[str, Mapping[str, str]] = columns
+        self.reading = Reading(session, tables, columns)
+        self.questions = questions
+
+    def answers(self) -> list[Answer]:
+        phones.offer(self.session, [question.audience for question in self.questions])
+        whole = [number for number, question in enumerate(self.questions) if question.since is None or question.way is Way.COMPARED]
+        answers: dict[int, Answer] = {}
+        for dataset in dict.fromkeys(self.questions[number].audience.of for number in whole):
+            mine = [number for number in whole if self.questions[number].audience.of == dataset]
+            answers |= dict(zip(mine, self._everybody(dataset, [self.questions[number] for number in mine]), strict=True))
+        return [answers[number] for number in range(len(self.questions))]
+
+    def _everybody(self, dataset: str, questions: Sequence[Question]) -> list[Answer]:
+        """Every member now, out of one scan of the dataset."""
+        for question in questions:
+            for part in question.audience.parts:
+                self.reading.part(part, question.audience, question.at)
+            if question.audience.contacts:
+                self.reading.load([question.audience.contacts.dataset])
+        if len(questions) == 1:
+            (question,) = questions
+            judge = self._judge(question)
+            with self.reading.pinned(dataset) as rows:
+                judged = judge.judge(rows, at(question.audience.membership.sql, question.at), question.keep)
+            return [self._answer(question, judged)]
+        conditions = [
+            Condition(at(question.audience.membership.sql, question.at), question.audience.parts, f"segment {question.audience.segment}")
+            for question in questions
+        ]
+        with self.reading.pinned(dataset) as rows:
+            kept, flags = sweep(self.session, rows, dataset, self.columns[dataset], questions[0].audience.key, conditions)
+        return [
+            self._answer(question, self._judge(question).judge(kept, flag, question.keep))
+            for question, flag in zip(questions, flags, strict=True)
+        ]
+
+    def _answer(self, question: Question, judged: Judged) -> Answer:
+        if question.since is None:
+            return everybody(self.session, question, judged)
+        assert question.since.held is not None
+        before, same = held(self.session, question.audience, question.since.held)
+        return difference(
+            self.session,
+            question,
+            judged,
+            before,
+            funnel=judged.funnel,
+            still_there=self._still_there(question.audience),
+            same_identities=same,
+        )
+
+    def _judge(self, question: Question) -> Judge:
+        return Judge(self.session, self.reading, question.audience, question.at)
+
+    def _still_there(self, audience: Audience) -> StillThere:
+        """By the keys of the dataset, and of exploded contacts, at the pinned versions."""
+
+        def found(keys: str) -> str:
+            own = numbered("key_", len(audience.key))
+            condition = among([quoted(name) for name in audience.key], f"(SELECT DISTINCT {', '.join(own)} FROM {keys})")
+            listed = ", ".join(f"{quoted(name)} AS {key}" for name, key in zip(audience.key, own, strict=True))
+            with self.reading.pinned(audience.of, only=audience.key) as rows:
+                there = self.session.table("there", f"SELECT {listed} FROM {rows} WHERE {condition}")
+            contacts = audience.contacts
+            if contacts is None or contacts.how != "explode":
+                return there
+            theirs = ", ".join(quoted(name) for name in contacts.key)
+            known = numbered("key_", len(audience.key) + len(contacts.key))
+            still = f"{among(own, there)} AND ({', '.join(known[len(own) :])}) IN (SELECT {theirs} FROM {quoted(contacts.dataset)})"
+            return self.session.table("there", f"FROM {keys} WHERE {still}")
+
+        return found

@@ -1,0 +1,121 @@
+"""Tables of datasets, lists and queries within one evaluation: each dataset is read once, with the columns that somebody needs."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from cdp_exports.errors import KeyNotUnique
+from cdp_exports.evaluation.inputs import Tables
+from cdp_exports.evaluation.session import Session
+from cdp_exports.evaluation.sql import among, quoted
+from cdp_exports.segments.audience import Audience, Expression, Listed, Part, at
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class Reading:
+    """`columns`: of every dataset those that any question needs, with their declared types."""
+
+    def __init__(self, session: Session, tables: Tables, columns: Mapping[str, Mapping[str, str]]) -> None:
+        self._session = session
+        self._tables = tables
+        self._columns = columns
+        self._loaded: set[str] = set()
+        self._guards: dict[tuple[str, ...], str] = {}
+        self._frames: dict[int, tuple[pl.LazyFrame, str]] = {}
+
+    def load(self, datasets: Iterable[str]) -> None:
+        """As tables of their names."""
+        for dataset in sorted(set(datasets) - self._loaded):
+            with self.pinned(dataset) as rows:
+                self._session.run(f"CREATE TABLE {quoted(dataset)} AS FROM {rows}")
+            self._loaded.add(dataset)
+
+    @contextmanager
+    def pinned(self, dataset: str, *, only: Sequence[str] = (), where: pl.Expr | None = None) -> Generator[str]:
+        """The rows of a dataset as a relation that can be read once; `only` these columns, and `where` spares reading other rows."""
+        if dataset in self._loaded:
+            yield quoted(dataset)
+            return
+        frame = self._tables.pinned(dataset)
+        columns = self._some(dataset, only or self._columns[dataset])
+        with self.stream(frame if where is None else frame.filter(where), dataset, columns) as rows:
+            yield rows
+
+    @contextmanager
+    def stream(self, frame: pl.LazyFrame, dataset: str, columns: Mapping[str, str | None]) -> Generator[str]:
+        """Rows of a dataset, held against what the catalog declares."""
+        with self._session.stream(frame, columns, f"The table of dataset {dataset}", f"`columns` in datasets/{dataset}.yaml") as rows:
+            yield rows
+
+    def schema(self, dataset: str) -> pl.Schema:
+        return self._tables.pinned(dataset).collect_schema()
+
+    def rows_of(self, frame: pl.LazyFrame, dataset: str, *, more: Sequence[str] = ()) -> str:
+        """A table with the rows of a frame that came with a question; a frame that several came with is read once."""
+        if id(frame) not in self._frames:
+            with self.stream(frame, dataset, {**self._columns[dataset], **dict.fromkeys(more)}) as rows:
+                self._frames[id(frame)] = frame, self._session.table("rows", f"FROM {rows}")
+        return self._frames[id(frame)][1]
+
+    def part(self, part: Part, audience: Audience, moment: datetime) -> None:
+        """A table of the segment's name: its key, and columns beside it."""
+        if part.segment in self._loaded:
+            return
+        names = [*part.key, *part.columns]
+        listed = ", ".join(map(quoted, names))
+        there = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in part.key)
+        subject, table = f"segment {part.segment}", quoted(part.segment)
+        if part.query is not None:
+            self.load(table for table, _ in part.reads)
+            query = f"SELECT DISTINCT {listed} FROM ({at(part.query, moment)}\n) WHERE {there}"
+            self._session.run(f"CREATE TABLE {table} AS {query}", subject)
+        else:
+            types = {name: audience.tables[audience.of][name] for name in part.key} | dict(part.columns)
+            cast = ", ".join(f"CAST({quoted(name)} AS {type_}) AS {quoted(name)}" for name, type_ in types.items())
+            where = f"`list` in segments/{part.segment}.yaml"
+            frame = self._tables.pinned(part.segment)
+            with self._session.stream(frame, dict.fromkeys(names), f"The list of {subject}", where) as rows:
+                self._session.run(f"CREATE TABLE {table} AS SELECT DISTINCT {cast} FROM {rows} WHERE {there}", subject)
+        keys = ", ".join(map(quoted, part.key))
+        if part.columns and self._session.run(f"SELECT 1 FROM {table} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1"):
+            raise KeyNotUnique(
+                f"{subject.capitalize()} has one key ({', '.join(part.key)}) more than once, with other values.",
+                next_step="Let it return each key once, for example with GROUP BY or DISTINCT ON.",
+            )
+        self._loaded.add(part.segment)
+
+    def consents(self, consent: Expression, dataset: str, key: Sequence[str], keys: Sequence[str]) -> str:
+        """Whether the person with the key `keys` (SQL) consents, at the head of the dataset."""
+        head = self._tables.head(dataset)
+        if head is None:
+            return f"coalesce({consent.sql}, false)"
+        return among(keys, self._granted(head, consent, dataset, key))
+
+    def is_listed(self, listed: Listed, moment: datetime) -> str:
+        """Whether a suppression list has them, at its head."""
+        cached = ("listed", listed.dataset, listed.column)
+        if cached not in self._guards:
+            column = quoted(listed.column)
+            frame = self._tables.head(listed.dataset)
+            frame = self._tables.pinned(listed.dataset) if frame is None else frame
+            with self.stream(frame, listed.dataset, self._some(listed.dataset, [listed.column])) as rows:
+                query = f"SELECT DISTINCT {column} FROM {rows} WHERE {column} IS NOT NULL"
+                self._guards[cached] = self._session.table("listed", query)
+        return f"coalesce({among([at(listed.matches.sql, moment)], self._guards[cached])}, false)"
+
+    def _granted(self, head: pl.LazyFrame, consent: Expression, dataset: str, key: Sequence[str]) -> str:
+        cached = ("granted", dataset, consent.sql, *key)
+        if cached not in self._guards:
+            columns = self._some(dataset, [*key, *(name for _, name in consent.columns)])
+            with self.stream(head, dataset, columns) as rows:
+                query = f"SELECT {', '.join(map(quoted, key))} FROM {rows} AS {quoted(dataset)} WHERE {consent.sql}"
+                self._guards[cached] = self._session.table("granted", query, f"the consent of dataset {dataset}")
+        return self._guards[cached]
+
+    def _some(self, dataset: str, names: Iterable[str]) -> dict[str, str | None]:
+        return {name: self._columns[dataset][name] for name in dict.fromkeys(names)}
