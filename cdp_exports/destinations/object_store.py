@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 _CHUNK = 8 << 20
+_DELETED_AT_ONCE = 250
 _CREATE_WAITS = (0.0, 0.2, 1.0, 3.0)  # seconds before each try
 
 
@@ -80,7 +81,7 @@ class ObjectStoreDestination:
             try:
                 return bytes(obstore.get(self.store, _safe(path)).bytes())
             except FileNotFoundError as error:
-                if self.api.no_bucket in str(error):
+                if self.api.no_bucket.search(str(error)):
                     raise
                 return None
 
@@ -123,13 +124,25 @@ class ObjectStoreDestination:
                     yield StoredObject(entry["path"], entry["size"], entry["last_modified"])
 
     def delete(self, paths: Iterable[str]) -> None:
-        import obstore
-
         gone = [_safe(path) for path in paths]
         if gone:
             with translated(self.api):
-                obstore.delete(self.store, gone)
+                for start in range(0, len(gone), _DELETED_AT_ONCE):
+                    self._delete(gone[start : start + _DELETED_AT_ONCE])
             self.api.abort_uploads(set(gone))
+
+    def _delete(self, paths: Sequence[str]) -> None:
+        """Some stores complain of one that is not there, and do not say what became of the others."""
+        import obstore
+
+        try:
+            obstore.delete(self.store, paths)
+        except FileNotFoundError as error:
+            if self.api.no_bucket.search(str(error)):
+                raise
+            if len(paths) > 1:
+                for path in paths:
+                    self._delete([path])
 
     def probe(self) -> None:
         path = f"_probe-{secrets.token_hex(8)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -78,7 +79,7 @@ class _Credentials:
 class S3Api:
     """What only boto3 can ask: the stored checksum, and uploads that were left open."""
 
-    no_bucket = "NoSuchBucket"
+    no_bucket = re.compile("NoSuchBucket")
 
     def __init__(self, connection: S3Connection, session: boto3.Session, credentials: _Credentials, patience: Patience, place: str) -> None:
         self._connection, self._session, self._credentials = connection, session, credentials

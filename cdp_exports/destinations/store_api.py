@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,8 +35,8 @@ class StoreApi(Protocol):
     in_order: bool
     """Whether listings come in the order of the UTF-8 bytes of their keys."""
 
-    no_bucket: str
-    """The code it answers with where there is no bucket."""
+    no_bucket: re.Pattern[str]
+    """What its answers hold where there is no bucket."""
 
     def checksum(self) -> Checksum:
         """A checksum of a file to write, to compare with what will be stored."""

@@ -9,9 +9,11 @@ import pytest
 from cdp_exports.destinations.destination import FileDestination
 from cdp_exports.destinations.object_store import ObjectStoreDestination
 from cdp_exports.destinations.open import open_destination
-from cdp_exports.entities.connection import LocalConnection
+from cdp_exports.entities.connection import CONNECTION, LocalConnection
 from cdp_exports.testing.destinations import FileDestinationSuite
 from cdp_exports_tests.destinations.opened import s3_connection
+from cdp_exports_tests.destinations.opened_azure import azure_connection
+from cdp_exports_tests.servers.azurite import KEY, Container
 from cdp_exports_tests.servers.seaweedfs import EXPORTER, Bucket
 
 
@@ -40,3 +42,20 @@ class TestS3(FileDestinationSuite):
     def _leaves_no_open_upload(self, bucket: Bucket):
         yield
         assert bucket.open_uploads() == []
+
+
+class TestAzureBlob(FileDestinationSuite):
+    @pytest.fixture
+    def destination(self, container: Container, tmp_path: Path) -> FileDestination:
+        return open_destination(azure_connection(container), tmp_path, {"KEY": KEY})
+
+
+class TestAdls(FileDestinationSuite):
+    """The same requests, so one page of a listing is enough; how files are addressed is its own."""
+
+    many = 20
+
+    @pytest.fixture
+    def destination(self, container: Container, tmp_path: Path) -> FileDestination:
+        declared = azure_connection(container).model_dump(mode="json") | {"type": "adls"}
+        return open_destination(CONNECTION.validate_python(declared), tmp_path, {"KEY": KEY})
