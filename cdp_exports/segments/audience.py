@@ -5,13 +5,16 @@ Columns in SQL are qualified and quoted. Tables are named by the id of a dataset
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal
 
 from cdp_exports.entities.mapping import Status
+
+_TIME = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\bexport_time\b""")
 
 Columns = frozenset[tuple[str, str]]
 """Columns that are read: (table, column)."""
@@ -51,13 +54,18 @@ class Part:
 
 @dataclass(frozen=True)
 class OutputField:
-    """A column of the files. `key`: it is the key column of this name, so its value is known of members who are gone."""
+    """A column of the files.
+
+    `key`: it is the key column of this name, so its value is known of members who are gone. `array`: its value is one of every
+    contact; the files have an array of them, and `expression` has its SQL for one contact but the type of the array.
+    """
 
     name: str
     expression: Expression
     required: bool
     identity: bool
     key: str | None = None
+    array: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,5 +142,10 @@ class Audience:
 
 
 def at(sql: str, moment: datetime) -> str:
-    """The SQL of an expression or query with the export time in it."""
-    raise NotImplementedError
+    """The SQL of an expression or query with the export time in it; text and quoted names stay as they are.
+
+    >>> at("\"t\".\"export_time\" = 'export_time' OR export_time > x", datetime(2026, 12, 1, 2, tzinfo=UTC))
+    "\"t\".\"export_time\" = 'export_time' OR CAST('2026-12-01 02:00:00.000000+00:00' AS TIMESTAMPTZ) > x"
+    """
+    literal = f"CAST('{moment.astimezone(UTC).isoformat(' ', 'microseconds')}' AS TIMESTAMPTZ)"
+    return _TIME.sub(lambda found: literal if found[0] == "export_time" else found[0], sql)

@@ -1,0 +1,108 @@
+"""From text to a syntax tree of one scalar expression, one order or one query."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdp_exports.segments.problems import SqlProblem
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+DIALECT = "duckdb"
+
+
+def scalar(text: str) -> exp.Expression:
+    """The tree of a scalar expression.
+
+    Raises:
+        SqlProblem: it is none, or has a subquery.
+    """
+    from sqlglot import exp
+
+    tree = _select("SELECT ", text, "expressions")
+    expressions = tree.expressions
+    if len(expressions) != 1:
+        raise SqlProblem("One SQL expression is needed here, not several.")
+    [expression] = expressions
+    if isinstance(expression, exp.Alias):
+        raise SqlProblem(f"A name has no place here: leave out `AS {expression.alias}`, or an operator is missing before it.")
+    return _without_subqueries(expression)
+
+
+def ordering(text: str) -> list[exp.Expression]:
+    """The trees of an SQL order, such as `lifetime_value DESC, id`.
+
+    Raises:
+        SqlProblem: it is none, or has a subquery.
+    """
+    from sqlglot import exp
+
+    tree = _select("SELECT 1 ORDER BY ", text, "expressions", "order")
+    ordered: list[exp.Expression] = tree.args["order"].expressions
+    for one in ordered:
+        if isinstance(one.this, exp.Literal) or one.this.sql(DIALECT) == "ALL":
+            raise SqlProblem("An order names columns, such as `lifetime_value DESC`; positions and ALL say nothing here.")
+    return [_without_subqueries(one) for one in ordered]
+
+
+def query(text: str) -> exp.Expression:
+    """The tree of a query.
+
+    Raises:
+        SqlProblem: it is not exactly one SELECT.
+    """
+    from sqlglot import exp
+
+    tree = _one(text, "")
+    if not isinstance(tree, exp.Query) or tree.find(exp.Into):
+        raise SqlProblem("Only one SELECT is allowed here; it cannot change anything.")
+    return tree
+
+
+def canonical(tree: exp.Expression) -> str:
+    """The SQL of a tree, always written the same way."""
+    return tree.sql(DIALECT, identify=True, comments=False)
+
+
+def _select(prefix: str, text: str, *parts: str) -> exp.Expression:
+    from sqlglot import exp
+
+    tree = _one(text, prefix)
+    if not isinstance(tree, exp.Select) or any(value for name, value in tree.args.items() if name not in parts):
+        raise SqlProblem("An SQL expression is needed here, not a statement; a query goes under `sql:` of a segment.")
+    return tree
+
+
+def _without_subqueries(tree: exp.Expression) -> exp.Expression:
+    from sqlglot import exp
+
+    if tree.find(exp.Query):
+        raise SqlProblem("A subquery cannot stand here; write the segment as a query, with `sql:` in place of `where`.")
+    return tree
+
+
+def _one(text: str, prefix: str) -> exp.Expression:
+    import sqlglot
+    from sqlglot.errors import ParseError, SqlglotError
+
+    try:
+        trees = [tree for tree in sqlglot.parse(prefix + text, dialect=DIALECT) if tree is not None]
+    except ParseError as error:
+        raise SqlProblem(_syntax(error, len(prefix))) from None
+    except SqlglotError as error:
+        raise SqlProblem(f"Syntax error: {str(error).split(chr(10), 1)[0].rstrip('.')}.") from None
+    if len(trees) != 1 or type(trees[0]).__name__ == "Block":
+        raise SqlProblem("One SQL statement is needed here, not several." if trees else "There is no SQL here, only a comment.")
+    return trees[0]
+
+
+def _syntax(error: Exception, shift: int) -> str:
+    [first, *_] = getattr(error, "errors", None) or [{}]
+    line, column, near = first.get("line"), first.get("col"), first.get("highlight")
+    if line is None or column is None:
+        return f"Syntax error: {str(error).split(chr(10), 1)[0].rstrip('.')}."
+    start = column - len(near or "") + 1 - (shift if line == 1 else 0)
+    if start < 1 or not near:
+        return f"Syntax error in line {line}: something is missing."
+    return f"Syntax error near {near!r}, line {line}, column {start}."
