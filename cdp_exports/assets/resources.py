@@ -18,9 +18,12 @@ from pydantic import BaseModel, Field, create_model
 from cdp_exports.assets.keys import resource_key
 from cdp_exports.assets.state import needs_state
 from cdp_exports.catalog.catalog import Catalog
-from cdp_exports.entities.connection import Connection, LocalConnection, S3Connection, SftpConnection
+from cdp_exports.entities.azure_connection import AdlsConnection, AzureBlobConnection
+from cdp_exports.entities.connection import Connection, LocalConnection, S3Connection
+from cdp_exports.entities.gcs_connection import GcsConnection
 from cdp_exports.entities.receiver import Receiver
 from cdp_exports.entities.secret import Secret
+from cdp_exports.entities.sftp_connection import SftpConnection
 
 if TYPE_CHECKING:
     from cdp_exports.destinations.destination import FileDestination
@@ -83,12 +86,21 @@ def _resource_type(name: str, declares: type[BaseModel]) -> type[DestinationReso
 
 LocalDestinationResource = _resource_type("LocalDestinationResource", LocalConnection)
 S3DestinationResource = _resource_type("S3DestinationResource", S3Connection)
+AzureBlobDestinationResource = _resource_type("AzureBlobDestinationResource", AzureBlobConnection)
+AdlsDestinationResource = _resource_type("AdlsDestinationResource", AdlsConnection)
+GcsDestinationResource = _resource_type("GcsDestinationResource", GcsConnection)
 SftpDestinationResource = _resource_type("SftpDestinationResource", SftpConnection)
 
 _TYPES: dict[type[BaseModel], type[DestinationResource]] = {
-    LocalConnection: LocalDestinationResource,
-    S3Connection: S3DestinationResource,
-    SftpConnection: SftpDestinationResource,
+    resource.declares: resource
+    for resource in (
+        LocalDestinationResource,
+        S3DestinationResource,
+        AzureBlobDestinationResource,
+        AdlsDestinationResource,
+        GcsDestinationResource,
+        SftpDestinationResource,
+    )
 }
 
 

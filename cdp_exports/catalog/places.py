@@ -7,8 +7,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from cdp_exports.entities.azure_connection import AzureConnection
-from cdp_exports.entities.connection import Connection, LocalConnection, S3Connection, SftpConnection
+from cdp_exports.entities.connection import Connection, LocalConnection, S3Connection
 from cdp_exports.entities.gcs_connection import GcsConnection
+from cdp_exports.entities.sftp_connection import SftpConnection
 
 Place = tuple[str, ...]
 """A store and the folders down from its root: one place contains another if it is its beginning."""

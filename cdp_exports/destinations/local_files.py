@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
-import re
-import secrets
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cdp_exports.destinations.destination import StoredObject
+from cdp_exports.destinations.partial_names import new_partial_name, partial_stem, stem_of_partial
 from cdp_exports.errors import DestinationRefused
 
 CHUNK = 1 << 20
@@ -20,17 +18,12 @@ CHUNK = 1 << 20
 NO_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 """No file has this name."""
 
-_PARTIAL = re.compile(r"(\..{1,48}-[0-9a-f]{16})\.[0-9a-f]{8}\.partial", re.DOTALL)
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
 def new_partial(file: Path) -> tuple[int, Path]:
-    """A hidden file beside `file`, open for writing.
-
-    Its name follows from the file's, so that whoever knows the one finds what a killed writer left of the other, and has
-    a part of its own, so that two writers never share it.
-    """
-    partial = file.with_name(f"{_stem(file.name)}.{secrets.token_hex(4)}.partial")
+    """A hidden file beside `file`, open for writing."""
+    partial = file.with_name(new_partial_name(file.name))
     for _ in range(10):
         with contextlib.suppress(FileNotFoundError):  # another process removed the folder again: it was empty
             make_folder(file.parent)
@@ -118,7 +111,7 @@ def walk(folder: Path, prefix: str) -> Iterator[StoredObject]:
     for name, entry in sorted(entries, key=lambda pair: pair[0]):
         if name.endswith("/"):
             yield from walk(folder / entry.name, prefix + name)
-        elif entry.is_file(follow_symlinks=False) and not _PARTIAL.fullmatch(name):
+        elif entry.is_file(follow_symlinks=False) and not stem_of_partial(name):
             with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
                 found = entry.stat(follow_symlinks=False)
                 yield StoredObject(prefix + name, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
@@ -130,11 +123,11 @@ def delete_files(files: Iterable[Path]) -> None:
     for file in files:
         with contextlib.suppress(*NO_FILE):
             file.unlink()
-        by_folder.setdefault(file.parent, set()).add(_stem(file.name))
+        by_folder.setdefault(file.parent, set()).add(partial_stem(file.name))
     for folder, stems in by_folder.items():
         with contextlib.suppress(*NO_FILE):
             for beside in folder.iterdir():
-                if (found := _PARTIAL.fullmatch(beside.name)) and found[1] in stems:
+                if stem_of_partial(beside.name) in stems:
                     beside.unlink(missing_ok=True)
 
 
@@ -148,8 +141,3 @@ def prune(folder: Path, root: Path) -> None:
         except OSError:  # not empty, or not ours to remove
             return
         folder = folder.parent
-
-
-def _stem(name: str) -> str:
-    """Short enough for any name, and of one name only."""
-    return f".{name[:48]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
