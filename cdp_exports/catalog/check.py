@@ -32,7 +32,8 @@ def check(catalog: Catalog, names: Names) -> Iterator[Finding]:
     yield from kept_contracts(catalog.datasets)
     yield from idle_consent(catalog)
     yield from cycles(catalog.segments)
-    segments = sound(catalog.segments, catalog.datasets)
+    segments, too_large = sound(catalog.segments, catalog.datasets)
+    yield from too_large
     yield from read_contracts(catalog, segments)
     yield from ineligible_segments(catalog, segments)
     yield from ineligible_exports(catalog, segments)

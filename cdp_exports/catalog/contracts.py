@@ -9,34 +9,42 @@ from cdp_exports.catalog.finding import Finding, of_dataset
 from cdp_exports.entities.dataset import Dataset
 from cdp_exports.entities.export import DatasetExport
 from cdp_exports.entities.nearest import nearest
-
-_BOOLEAN = frozenset({"boolean", "bool", "logical"})
+from cdp_exports.segments.binding import type_named
+from cdp_exports.segments.problems import SqlProblem
 
 
 def kept_contracts(datasets: Mapping[str, Dataset]) -> Iterator[Finding]:
     """What a dataset says about its own columns fits together."""
     for name, dataset in datasets.items():
-        columns = _by_name(dataset)
-        if not columns:
+        if not dataset.columns:
             continue
         for index, column in enumerate(dataset.key):
-            if column.casefold() not in columns:
+            if column not in dataset.columns:
                 yield of_dataset(name, ("key", index), f"`key[{index}]`: {_no_column(column, dataset)}")
         for purpose, column in dataset.consent.items():
-            if (declared := columns.get(column.casefold())) is None:
+            if column not in dataset.columns:
                 yield of_dataset(name, ("consent", purpose), f"`consent.{purpose}`: {_no_column(column, dataset)}")
-            elif declared.casefold() not in _BOOLEAN:
-                message = f"`consent.{purpose}`: {column!r} is declared as {declared}; consent is a column of true and false, `boolean`."
-                yield of_dataset(name, ("consent", purpose), message)
-
-
-def _by_name(dataset: Dataset) -> dict[str, str]:
-    """Declared types; SQL knows columns in any case."""
-    return {name.casefold(): of_type for name, of_type in dataset.columns.items()}
+        yield from _wrong_types(name, dataset)
 
 
 def _no_column(column: str, dataset: Dataset) -> str:
     return f"there is no column {column!r} among `columns`{nearest(column, dataset.columns)}."
+
+
+def _wrong_types(name: str, dataset: Dataset) -> Iterator[Finding]:
+    consents = {column: purpose for purpose, column in dataset.consent.items()}
+    seen: dict[str, str] = {}
+    for column, declared in dataset.columns.items():
+        if (other := seen.setdefault(column.casefold(), column)) != column:
+            yield of_dataset(name, ("columns", column), f"`columns.{column}`: SQL cannot tell this column from {other!r}; leave one out.")
+        try:
+            known = type_named(declared)
+        except SqlProblem as problem:
+            yield of_dataset(name, ("columns", column), f"`columns.{column}`: {problem}")
+            continue
+        if (purpose := consents.get(column)) and known != "BOOLEAN":
+            message = f"`consent.{purpose}`: {column!r} is declared as `{declared}`; consent is a column of true and false, `boolean`."
+            yield of_dataset(name, ("consent", purpose), message)
 
 
 def read_contracts(catalog: Catalog, segments: Collection[str]) -> Iterator[Finding]:

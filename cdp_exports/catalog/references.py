@@ -15,6 +15,9 @@ Names = Mapping[str, Collection[str]]
 
 _EACH = "*"  # every item of a list
 
+MOST_PARTS = 200
+"""Segments that one may be made of, each counted as often as it is used: they become one condition."""
+
 REFERENCES: Mapping[str, Mapping[tuple[str, ...], str]] = {
     "connections": {("suppress", _EACH, "dataset"): "datasets"},
     "segments": {
@@ -91,8 +94,11 @@ def _round(way: list[str]) -> str:
     return f"The segment {way[0]!r} is made of itself: {' -> '.join(way)}. Take one of them out."
 
 
-def sound(segments: Mapping[str, Segment], datasets: Collection[str]) -> dict[str, Segment]:
-    """The segments whose references, and those of their parts, all lead to objects without mistakes. Parts come first."""
+def sound(segments: Mapping[str, Segment], datasets: Collection[str]) -> tuple[dict[str, Segment], list[Finding]]:
+    """The segments whose references, and those of their parts, all lead to objects without mistakes; parts come first.
+
+    And those that are made of too many.
+    """
     users: dict[str, list[str]] = {}
     open_parts: dict[str, int] = {}
     for name, segment in segments.items():
@@ -101,11 +107,18 @@ def sound(segments: Mapping[str, Segment], datasets: Collection[str]) -> dict[st
             users.setdefault(part, []).append(name)
     ready = [name for name, count in open_parts.items() if count == 0]
     found: dict[str, Segment] = {}
+    sizes: dict[str, int] = {}
+    findings: list[Finding] = []
     while ready:
         name = ready.pop()
+        sizes[name] = 1 + sum(sizes[part] for part in segments[name].parts)
+        if sizes[name] > MOST_PARTS:
+            message = f"The segment {name!r} is made of {sizes[name]} segments in the end, more than {MOST_PARTS}; write it as `sql`."
+            findings.append(of_segment(name, (), message))
+            continue
         found[name] = segments[name]
         for user in users.get(name, ()):
             open_parts[user] -= 1
             if open_parts[user] == 0:
                 ready.append(user)
-    return found
+    return found, findings
