@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,10 +10,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
+from cdp_exports.errors import TransientError
+
 if TYPE_CHECKING:
     from deltalake.fs import DeltaStorageHandler
 
 _AT_ONCE = 16
+_CHUNK = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,24 @@ class Storage:
             return bytes(file.read(file.size()))
         except FileNotFoundError:
             return None
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        """The content of a file, in chunks.
+
+        Raises:
+            FileNotFoundError: there is none.
+            TransientError: it was replaced meanwhile.
+        """
+        before = self._info(path)
+        file = cast("Any", self._files.open_input_file(path))
+        left = int(file.size())
+        while left:
+            chunk = bytes(file.read(min(left, _CHUNK)))
+            left -= len(chunk)
+            yield chunk
+        after = self._info(path)
+        if (after.size, after.mtime) != (before.size, before.mtime):
+            raise TransientError(f"{self.location(path)} was replaced while it was read.", next_step="It is tried again.")
 
     def read_all(self, paths: Iterable[str]) -> list[bytes | None]:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
