@@ -9,6 +9,8 @@ import pytest
 from dagster import EnvVar
 
 from cdp_exports.assets.resources import (
+    AzureBlobDestinationResource,
+    GcsDestinationResource,
     LocalDestinationResource,
     S3DestinationResource,
     check_secrets,
@@ -16,14 +18,22 @@ from cdp_exports.assets.resources import (
     destination_resource,
 )
 from cdp_exports.destinations import open as opening
+from cdp_exports.entities.azure_connection import AzureBlobConnection
 from cdp_exports.entities.connection import LocalConnection, S3Connection
+from cdp_exports.entities.gcs_connection import GcsConnection
 from cdp_exports.errors import DeclarationError
 from cdp_exports_tests.assets.declared import catalog_at
 
 
 def test_resources_have_the_fields_of_their_connections() -> None:
     ours, not_how_to_open = {"root"}, {"type", "description", "purpose", "suppress", "accepts", "shared_with"}
-    for resource, connection in ((LocalDestinationResource, LocalConnection), (S3DestinationResource, S3Connection)):
+    pairs = {
+        LocalDestinationResource: LocalConnection,
+        S3DestinationResource: S3Connection,
+        AzureBlobDestinationResource: AzureBlobConnection,
+        GcsDestinationResource: GcsConnection,
+    }
+    for resource, connection in pairs.items():
         assert set(resource.model_fields) - ours == set(connection.model_fields) - not_how_to_open
         for name in set(resource.model_fields) - ours:
             assert resource.model_fields[name].description == connection.model_fields[name].description
