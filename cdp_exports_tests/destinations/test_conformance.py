@@ -13,7 +13,9 @@ from cdp_exports.entities.connection import CONNECTION, LocalConnection
 from cdp_exports.testing.destinations import FileDestinationSuite
 from cdp_exports_tests.destinations.opened import s3_connection
 from cdp_exports_tests.destinations.opened_azure import azure_connection
+from cdp_exports_tests.destinations.opened_sftp import ENVIRON, sftp_connection
 from cdp_exports_tests.servers.azurite import KEY, Container
+from cdp_exports_tests.servers.openssh import Home
 from cdp_exports_tests.servers.seaweedfs import EXPORTER, Bucket
 
 
@@ -59,3 +61,14 @@ class TestAdls(FileDestinationSuite):
     def destination(self, container: Container, tmp_path: Path) -> FileDestination:
         declared = azure_connection(container).model_dump(mode="json") | {"type": "adls"}
         return open_destination(CONNECTION.validate_python(declared), tmp_path, {"KEY": KEY})
+
+
+class TestSftp(FileDestinationSuite):
+    @pytest.fixture
+    def destination(self, home: Home, tmp_path: Path) -> FileDestination:
+        return open_destination(sftp_connection(home), tmp_path, ENVIRON)
+
+    @pytest.fixture(autouse=True)
+    def _leaves_no_partial_file(self, home: Home, destination: FileDestination):
+        yield
+        assert home.files() == [found.path for found in destination.list("")]
