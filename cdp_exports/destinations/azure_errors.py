@@ -73,6 +73,7 @@ _TOLD: Sequence[tuple[re.Pattern[str], Cause]] = (
     (re.compile(r"AADSTS700024"), SKEWED),
     (re.compile(r"AADSTS|invalid_client|unauthorized_client"), ("the sign-in was refused", _SIGN_IN)),
     (NO_CONTAINER, _NO_CONTAINER),
+    (re.compile("There is currently a lease on the blob|immutable due to a policy"), _LOCKED),
     (re.compile("Identity not found"), ("the machine has no such managed identity", "Assign it one, or correct `client_id`.")),
     # a firewall's answer at Azure; Azurite answers the same to a wrong key, with other words
     (re.compile(r"AuthorizationFailure</Code>\s*<Message>This request is not authorized"), _NETWORK),

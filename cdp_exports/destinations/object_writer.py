@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cdp_exports.destinations.checksums import PART_SIZE
 from cdp_exports.destinations.store_api import StoreApi, Stored, translated
 from cdp_exports.entities.capabilities import Proof
-from cdp_exports.errors import DestinationRefused, NotIntact
+from cdp_exports.errors import DestinationRefused, NotIntact, TransientError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -47,9 +47,15 @@ class ObjectWriter:
         if self._state != "open":
             raise ValueError("the file is closed")
         self._state = "closing"
-        with translated(self._api):
-            self._file.close()
-        stored = self._api.stored(self._path)
+        try:
+            with translated(self._api):
+                self._file.close()
+        except TransientError:
+            stored = self._api.stored(self._path)
+            if not self._is_ours(stored):  # else only the reply was lost
+                raise
+        else:
+            stored = self._api.stored(self._path)
         if stored is None or not self._is_ours(stored):
             self._remove()
             raise NotIntact(f"What {self._uri} held was not what was written.", next_step="It was removed. Run it again.")
@@ -76,5 +82,5 @@ class ObjectWriter:
     def _remove(self) -> None:
         import obstore
 
-        with translated(self._api):
+        with translated(self._api), contextlib.suppress(FileNotFoundError):
             obstore.delete(self._store, self._path)

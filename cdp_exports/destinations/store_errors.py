@@ -38,7 +38,10 @@ class Vocabulary:
         if code or status:
             if cause := next((cause for pattern, cause in self.told if pattern.search(text)), None):
                 return refused(cause, place)
-            return self.of_answer(code[1] if code else "", int(status[1]) if status else 0, place)
+            word = code[1] if code else ""
+            if word.isdigit():  # what became of one of several deletes
+                return self.of_answer("", int(word), place)
+            return self.of_answer(word, int(status[1]) if status else 0, place)
         if "redirect without LOCATION" in text:
             return refused(self.elsewhere, place)
         if "InvalidCertificate" in text:

@@ -82,11 +82,19 @@ def test_a_byte_altered_on_the_way_is_refused(bucket: Bucket, proxy: FaultProxy,
 
 
 @pytest.mark.parametrize(("content", "when"), [(SHORT, b"PUT /"), (LONG, b"<CompleteMultipartUpload")])
-def test_an_upload_whose_reply_was_lost_is_removed_by_abort(bucket: Bucket, proxy: FaultProxy, content: bytes, when: bytes) -> None:
+def test_an_upload_whose_reply_was_lost_is_found_by_looking(bucket: Bucket, proxy: FaultProxy, content: bytes, when: bytes) -> None:
     proxy.faults = [Fault("reset", "down", when=when, times=1)]
+    assert _upload(bucket, proxy, content, NO_RETRY) is Proof.STORED
+    assert len(proxy.fired) == 1
+    assert open_bucket(bucket).read("f") == content
+
+
+@pytest.mark.parametrize(("content", "when"), [(SHORT, b"PUT /"), (LONG, b"<CompleteMultipartUpload")])
+def test_an_upload_that_could_not_be_looked_at_is_removed_by_abort(bucket: Bucket, proxy: FaultProxy, content: bytes, when: bytes) -> None:
+    proxy.faults = [Fault("reset", "down", when=when, times=1), Fault("reset", "down", when=b"HEAD /", times=1)]
     with pytest.raises(TransientError):
         _upload(bucket, proxy, content, NO_RETRY)
-    assert len(proxy.fired) == 1
+    assert len(proxy.fired) == 2
     assert _left(bucket) == ([], [])
 
 

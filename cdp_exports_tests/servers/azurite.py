@@ -78,6 +78,14 @@ class Container:
     def delete(self, name: str) -> None:
         request(self.url, "DELETE", f"/{self.name}/{self.folder}/{name}", {})
 
+    def lease(self, name: str) -> None:
+        headers = {"x-ms-lease-action": "acquire", "x-ms-lease-duration": "-1"}
+        request(self.url, "PUT", f"/{self.name}/{self.folder}/{name}", {"comp": "lease"}, headers)
+
+    def via(self, proxy: str) -> str:
+        """The account's address behind a proxy."""
+        return f"{proxy}/{ACCOUNT}"
+
 
 def request(
     url: str, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str] | None = None, content: bytes = b""
