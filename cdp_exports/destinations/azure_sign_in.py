@@ -49,6 +49,8 @@ def sign_in(connection: AzureConnection, environ: Mapping[str, str]) -> SignIn:
         config["credential_type"] = "workload_identity"
     else:
         config["credential_type"] = "managed_identity"
+        if endpoint := environ.get("IDENTITY_ENDPOINT"):  # set by App Service, Functions and Container Apps
+            config["msi_endpoint"] = endpoint
     return SignIn(config)
 
 
