@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from itertools import chain
 
 from cdp_exports.catalog.capacity import beyond_capacity
 from cdp_exports.catalog.catalog import Catalog
@@ -12,32 +13,39 @@ from cdp_exports.catalog.eligibility import ineligible_exports, ineligible_segme
 from cdp_exports.catalog.finding import Finding, of_dataset, of_segment
 from cdp_exports.catalog.folders import shared_folders, state_among_deliveries
 from cdp_exports.catalog.references import Names, cycles, sound
+from cdp_exports.catalog.sql import wrong_sql
 from cdp_exports.entities.dataset import Dataset
 from cdp_exports.entities.export import DatasetExport, SegmentExport
 from cdp_exports.entities.segment import Segment
 
 
 def check(catalog: Catalog, names: Names) -> Iterator[Finding]:
-    """All broken rules between the objects of a catalog, references that lead nowhere aside.
+    """All broken rules between the objects of a catalog, references that lead nowhere aside; each once.
 
     `names`: by folder, the ids of all files, also of those whose content is wrong.
     """
-    for folder, objects in (("datasets", catalog.datasets), ("segments", catalog.segments), ("exports", catalog.exports)):
-        yield from _renames(folder, objects, names[folder])
-    yield from _asset_keys(catalog.datasets)
-    yield from _table_names(catalog.segments, names["datasets"])
-    yield from shared_folders(catalog)
-    yield from state_among_deliveries(catalog)
-    yield from beyond_capacity(catalog)
-    yield from kept_contracts(catalog.datasets)
-    yield from idle_consent(catalog)
-    yield from cycles(catalog.segments)
     segments, too_large = sound(catalog.segments, catalog.datasets)
-    yield from too_large
-    yield from read_contracts(catalog, segments)
-    yield from ineligible_segments(catalog, segments)
-    yield from ineligible_exports(catalog, segments)
-    yield from unknown_consent(catalog, segments)
+    rules = (
+        _renames("datasets", catalog.datasets, names["datasets"]),
+        _renames("segments", catalog.segments, names["segments"]),
+        _renames("exports", catalog.exports, names["exports"]),
+        _asset_keys(catalog.datasets),
+        _table_names(catalog.segments, names["datasets"]),
+        shared_folders(catalog),
+        state_among_deliveries(catalog),
+        beyond_capacity(catalog),
+        kept_contracts(catalog.datasets),
+        idle_consent(catalog),
+        cycles(catalog.segments),
+        too_large,
+        read_contracts(catalog, segments),
+        ineligible_segments(catalog, segments),
+        ineligible_exports(catalog, segments),
+        unknown_consent(catalog, segments),
+    )
+    found = dict.fromkeys(chain.from_iterable(rules))
+    yield from found
+    yield from dict.fromkeys(wrong_sql(catalog, segments, names["datasets"], found))
 
 
 def _renames(

@@ -10,6 +10,7 @@ from cdp_exports.entities.export import DatasetExport
 from cdp_exports.entities.nearest import nearest
 
 _PERSONS = ("profile", "contact")
+"""Roles whose rows are people; an account's own row needs no consent."""
 
 
 def unknown_consent(catalog: Catalog, segments: Collection[str]) -> Iterator[Finding]:
@@ -35,12 +36,12 @@ def _asked(catalog: Catalog, name: str, segments: Collection[str]) -> Iterator[s
     """The datasets whose people an export must ask."""
     export = catalog.exports[name]
     if isinstance(export, DatasetExport):
-        roles, asked = _PERSONS, export.datasets if export.consent == "required" else ()
+        asked = export.datasets if export.consent == "required" else ()
     elif export.project:
-        roles, asked = _PERSONS, (export.project.dataset,)
+        asked = (export.project.dataset,)
     else:
-        roles, asked = (*_PERSONS, "account"), [catalog.dataset_of(segment) for segment in export.segments if segment in segments]
-    yield from (dataset for dataset in asked if dataset in catalog.datasets and catalog.datasets[dataset].role in roles)
+        asked = [catalog.dataset_of(segment) for segment in export.segments if segment in segments]
+    yield from (dataset for dataset in asked if dataset in catalog.datasets and catalog.datasets[dataset].role in _PERSONS)
 
 
 def idle_consent(catalog: Catalog) -> Iterator[Finding]:

@@ -32,6 +32,16 @@ _MUST_BE = {
 }
 
 
+def about(at: At, sentence: str) -> str:
+    """A sentence with the key it is about.
+
+    >>> about(("owners", 0), "an owner is an e-mail address or `team:name`.")
+    '`owners[0]`: an owner is an e-mail address or `team:name`.'
+    """
+    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in at).removeprefix(".")
+    return f"`{name}`: {sentence}" if name else sentence
+
+
 def explain(error: ValidationError, declared: Any, value: object) -> Iterator[tuple[At, str]]:
     """Where and what, for each error. `declared`: the model or annotated union that `value` was checked against."""
     for details in error.errors(include_url=False, include_input=False):
@@ -130,9 +140,7 @@ class _Wrong:
         return str(self.at[-1]) if self.at else ""
 
     def about(self, sentence: str) -> str:
-        """A sentence with the key it is about: `schedule.every`, `owners[0]`."""
-        name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.at).removeprefix(".")
-        return f"`{name}`: {sentence}." if name else f"{sentence}."
+        return about(self.at, f"{sentence}.")
 
 
 def _unknown(wrong: _Wrong) -> str:

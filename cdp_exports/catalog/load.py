@@ -92,7 +92,7 @@ class _Loading:
         # with a wrong environment.yaml the other rules are still judged, in one that no catalog can have and that allows most
         known = environment or Environment.model_construct(name="?", audience="accounts")
         catalog = Catalog(self._folder.parent, known, **self._declared)
-        for finding in dict.fromkeys(check(catalog, self._names)):
+        for finding in check(catalog, self._names):
             self._refuse_at(finding.file, [(finding.at, finding.message)])
         if self._problems:
             raise DeclarationError(sorted(self._problems, key=lambda problem: (problem.file or "", problem.line or 0)))

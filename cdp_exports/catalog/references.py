@@ -16,7 +16,10 @@ Names = Mapping[str, Collection[str]]
 _EACH = "*"  # every item of a list
 
 MOST_PARTS = 200
-"""Segments that one may be made of, each counted as often as it is used: they become one condition."""
+"""Segments that one may be made of, itself included, each counted as often as it is used: they become one condition."""
+
+DEEPEST = 50
+"""Segments made of segments made of segments ..."""
 
 REFERENCES: Mapping[str, Mapping[tuple[str, ...], str]] = {
     "connections": {("suppress", _EACH, "dataset"): "datasets"},
@@ -107,13 +110,17 @@ def sound(segments: Mapping[str, Segment], datasets: Collection[str]) -> tuple[d
             users.setdefault(part, []).append(name)
     ready = [name for name, count in open_parts.items() if count == 0]
     found: dict[str, Segment] = {}
-    sizes: dict[str, int] = {}
+    sizes: dict[str, tuple[int, int]] = {}  # how many, how deep
     findings: list[Finding] = []
     while ready:
         name = ready.pop()
-        sizes[name] = 1 + sum(sizes[part] for part in segments[name].parts)
-        if sizes[name] > MOST_PARTS:
-            message = f"The segment {name!r} is made of {sizes[name]} segments in the end, more than {MOST_PARTS}; write it as `sql`."
+        many, deep = map(list, zip(*(sizes[part] for part in segments[name].parts), strict=True)) if segments[name].parts else ([], [0])
+        sizes[name] = 1 + sum(many), 1 + max(deep)
+        if sizes[name][0] > MOST_PARTS or sizes[name][1] > DEEPEST:
+            message = (
+                f"The segment {name!r} is made of {sizes[name][0]} segments in the end, {sizes[name][1]} deep; at most {MOST_PARTS} and "
+                f"{DEEPEST} deep can be combined. Write it as `sql`."
+            )
             findings.append(of_segment(name, (), message))
             continue
         found[name] = segments[name]

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from cdp_exports.catalog.load import load
-from cdp_exports.catalog.references import MOST_PARTS
 from cdp_exports.entities import capabilities
 from cdp_exports.entities.capabilities import Capabilities, Proof
 from cdp_exports_tests.catalog.declaring import ACCOUNTS, PEOPLE, problems, write
@@ -273,10 +272,62 @@ LIMITS: list[tuple[Files, list[str]]] = [
 ]
 
 
+NO_COLUMN = "There is no column 'valu' in profiles (did you mean 'value'?)."
+SQL: list[tuple[Files, list[str]]] = [
+    ({"segments/vips.yaml": "of: profiles\nwhere: valu > 500\n"}, [f"segments/vips.yaml:2: `where`: {NO_COLUMN}"]),
+    ({"segments/vips.yaml": "of: profiles\nwhere: value >\n"}, ["segments/vips.yaml:2: `where`: "]),
+    (
+        {
+            "segments/vips.yaml": "of: profiles\nwhere: valu > 500\n",
+            "segments/best.yaml": "all_of: [vips]\n",
+            **{
+                f"exports/e{i}.yaml": TO_CRM.replace("vips", "best, vips") + f"path: e{i}/{{segment_id}}/{{export_time}}\n"
+                for i in range(5)
+            },
+        },
+        [f"segments/vips.yaml:2: `where`: {NO_COLUMN}"],
+    ),
+    (
+        {"exports/vips_to_crm.yaml": TO_CRM + "fields:\n- {from: email}\n- {to: VALUE,\n  from: valu}\ndedupe_by:\n- email\n- valu\n"},
+        [f"exports/vips_to_crm.yaml:7: `fields[1].from`: {NO_COLUMN}", f"exports/vips_to_crm.yaml:10: `dedupe_by[1]`: {NO_COLUMN}"],
+    ),
+    (
+        {"exports/vips_to_crm.yaml": TO_CRM + "limits:\n  over: truncate\n  audience: {max: 9}\n  keep_by: valu DESC\n"},
+        [f"exports/vips_to_crm.yaml:7: `limits.keep_by`: {NO_COLUMN}"],
+    ),
+    (
+        {
+            "datasets/orders.yaml": "source: {format: delta, uri: x}\nkey: [order_id]\ncolumns: {order_id: bigint, customer: bigint}\n",
+            "segments/vips.yaml": "of: profiles\nsql: SELECT costumer AS profile_id FROM orders\n",
+        },
+        ["segments/vips.yaml:2: `sql`: There is no column 'costumer' (did you mean 'customer'?)."],
+    ),
+    (
+        {"connections/crm.yaml": CRM + "suppress:\n- {dataset: profiles, column: email, matches: mail}\n"},
+        ["connections/crm.yaml:4: `suppress[0].matches`: There is no column 'mail' in profiles (did you mean 'email'?)."],
+    ),
+    (
+        {**ACCOUNTS, "exports/firms_to_crm.yaml": FIRMS_TO_CRM + "project:\n  dataset: contacts\n  by: [acount_id]\n"},
+        ["exports/firms_to_crm.yaml:6: `project.by[0]`: There is no column 'acount_id' in contacts (did you mean 'account_id'?)."],
+    ),
+    (
+        {**ACCOUNTS, "segments/x.yaml": "any_of: [vips]\nall_of: [firms]\n"},
+        ["segments/x.yaml:1: `any_of[0]`: 'vips' has members of 'profiles', and this segment of 'accounts'; "],
+    ),
+]
+
+
 @pytest.mark.parametrize(("files", "says"), [*REFERENCES, *CONTRACTS, *ELIGIBILITY, *LIMITS])
 def test_refused(tmp_path: Path, files: Files, says: list[str]) -> None:
     found = problems(write(tmp_path, {**PEOPLE, **files}))
     assert found == [f"catalog/{problem.replace('{parent}', str(tmp_path))}" for problem in says]
+
+
+@pytest.mark.parametrize(("files", "begins"), SQL)
+def test_wrong_sql_is_told_once_where_it_stands(tmp_path: Path, files: Files, begins: list[str]) -> None:
+    found = problems(write(tmp_path, {**PEOPLE, **files}))
+    assert len(found) == len(begins), found
+    assert all(problem.startswith(f"catalog/{begin}") for problem, begin in zip(found, begins, strict=True)), found
 
 
 @pytest.mark.parametrize(
@@ -365,9 +416,9 @@ def test_wrong_segments_bring_no_other_problems(tmp_path: Path) -> None:
 def test_segments_made_of_too_many(tmp_path: Path) -> None:
     doubled: Files = {f"segments/s{i}.yaml": f"all_of: [s{i - 1}]\nany_of: [s{i - 1}]\n" for i in range(1, 30)}
     [found] = problems(write(tmp_path, {**PEOPLE, **doubled, "segments/s0.yaml": "all_of: [vips]\n"}))
-    assert (
-        found
-        == f"catalog/segments/s7.yaml:1: The segment 's7' is made of 383 segments in the end, more than {MOST_PARTS}; write it as `sql`."
+    assert found == (
+        "catalog/segments/s7.yaml:1: The segment 's7' is made of 383 segments in the end, 9 deep; at most 200 and 50 deep can be combined. "
+        "Write it as `sql`."
     )
 
 
@@ -376,4 +427,4 @@ def test_a_long_chain_of_segments_and_a_long_circle(tmp_path: Path) -> None:
     [found] = problems(write(tmp_path / "circle", {**PEOPLE, **chain, "segments/s2000.yaml": "all_of: [s0]\n"}))
     assert "is made of itself: s0 -> s1 -> s2 ->" in found
     [found] = problems(write(tmp_path / "chain", {**PEOPLE, **chain, "segments/s2000.yaml": "all_of: [vips]\n"}))
-    assert f"more than {MOST_PARTS}" in found
+    assert "'s1951' is made of 51 segments in the end, 51 deep;" in found
