@@ -1,0 +1,287 @@
+"""How an Azure connection signs in: against Azurite, and for tokens against a small authority and store of the test's own."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from pydantic import ValidationError
+
+from cdp_exports.destinations.azure import open_azure
+from cdp_exports.destinations.azure_errors import ANSWERS
+from cdp_exports.destinations.object_store import ObjectStoreDestination
+from cdp_exports.entities.capabilities import Proof, capabilities_of
+from cdp_exports.entities.connection import CONNECTION, AdlsConnection, AzureBlobConnection
+from cdp_exports.errors import DeclarationError, DestinationRefused, TransientError
+from cdp_exports_tests.destinations.opened import IMPATIENT
+from cdp_exports_tests.destinations.opened_azure import open_container
+from cdp_exports_tests.servers.azurite import ACCOUNT, KEY, Container, shared_access_signature
+
+SECRET = "secret-of-the-application"
+TOKEN = "token-that-the-authority-gave"
+
+
+def _connection(**declared: object) -> AzureBlobConnection | AdlsConnection:
+    found = CONNECTION.validate_python({"type": "azure_blob", "account": "acme", "container": "exports", **declared})
+    assert isinstance(found, (AzureBlobConnection, AdlsConnection))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("declared", "place", "uri"),
+    [
+        ({}, "https://acme.blob.core.windows.net/exports", "https://acme.blob.core.windows.net/exports/a/b"),
+        ({"folder": "x/y"}, "https://acme.blob.core.windows.net/exports/x/y", "https://acme.blob.core.windows.net/exports/x/y/a/b"),
+        ({"type": "adls"}, "https://acme.blob.core.windows.net/exports", "abfss://exports@acme.dfs.core.windows.net/a/b"),
+        (
+            {"type": "adls", "folder": "x", "endpoint_url": "https://acme.dfs.core.usgovcloudapi.net/"},
+            "https://acme.blob.core.usgovcloudapi.net/exports/x",
+            "abfss://exports@acme.dfs.core.usgovcloudapi.net/x/a/b",
+        ),
+        ({"endpoint_url": "http://127.0.0.1:10000/acme"}, "http://127.0.0.1:10000/acme/exports", "http://127.0.0.1:10000/acme/exports/a/b"),
+    ],
+    ids=["blob", "folder", "lake", "lake of another cloud", "azurite"],
+)
+def test_addresses(declared: dict[str, object], place: str, uri: str) -> None:
+    destination = open_azure(_connection(**declared), {})
+    assert destination.place == place
+    assert destination.uri("a/b") == uri
+
+
+@pytest.mark.parametrize("kind", ["azure_blob", "adls"])
+def test_capabilities_are_known_without_opening(kind: str) -> None:
+    assert capabilities_of(kind).proof is Proof.REREAD
+    assert open_azure(_connection(type=kind), {}).capabilities == capabilities_of(kind)
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        {"account": "Acme"},
+        {"account": "ac"},
+        {"container": "Upper"},
+        {"container": "two--hyphens"},
+        {"container": "a/b"},
+        {"folder": "/x"},
+        {"folder": "x/../y"},
+        {"endpoint_url": "acme.blob.core.windows.net"},
+        {"endpoint_url": "https://acme.blob.core.windows.net/?sig=x"},
+        {"account_key": "c2VjcmV0"},
+        {"account_key": {"env": "A"}, "sas_token": {"env": "B"}},
+        {"connection_string": {"env": "A"}, "client_id": "x"},
+        {"tenant_id": "t", "client_id": "c"},
+        {"client_secret": {"env": "A"}, "client_id": "c"},
+        {"tenant_id": "t", "client_secret": {"env": "A"}},
+        {"authority_url": "https://login.microsoftonline.us"},
+    ],
+    ids=str,
+)
+def test_wrong_declarations(declared: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        _connection(**declared)
+
+
+class TestConnectionString:
+    @pytest.mark.parametrize(
+        "way",
+        [f"AccountName={ACCOUNT};AccountKey={KEY};", f"SharedAccessSignature={shared_access_signature()}"],
+        ids=["key", "signature"],
+    )
+    def test_it_is_enough(self, container: Container, way: str) -> None:
+        environ = {"STRING": f"DefaultEndpointsProtocol=http;BlobEndpoint={container.url}/;{way}"}
+        open_container(container, environ=environ, account_key=None, connection_string={"env": "STRING"}).probe()
+
+    @pytest.mark.parametrize(
+        ("text", "says"),
+        [
+            (f"AccountName=other;AccountKey={KEY};EndpointSuffix=core.windows.net", "another account than 'acme'"),
+            (f"AccountName=acme;AccountKey={KEY};EndpointSuffix=core.chinacloudapi.cn", "leads elsewhere"),
+            (f"AccountName=acme;AccountKey={KEY};BlobEndpoint=http://127.0.0.1:1/acme", "leads elsewhere"),
+            ("AccountName=acme;AccountKey=not base64", "no account key"),
+            ("AccountName=acme", "no shared access signature"),
+        ],
+    )
+    def test_it_must_fit_what_is_declared(self, text: str, says: str) -> None:
+        with pytest.raises(DeclarationError, match=says) as caught:
+            open_azure(_connection(connection_string={"env": "STRING"}), {"STRING": text})
+        assert KEY not in str(caught.value)
+
+    def test_the_public_clouds_fits(self) -> None:
+        text = f"DefaultEndpointsProtocol=https;AccountName=acme;AccountKey={KEY};EndpointSuffix=core.windows.net"
+        open_azure(_connection(connection_string={"env": "STRING"}), {"STRING": text})
+
+
+@pytest.mark.parametrize(
+    ("declared", "environ", "says"),
+    [
+        ({"account_key": {"env": "A"}}, {}, "A is not set"),
+        ({"account_key": {"env": "A"}}, {"A": "not base64!"}, "not base64"),
+        ({"sas_token": {"env": "A"}}, {"A": "https://acme.blob.core.windows.net"}, "no `sig`"),
+    ],
+    ids=["unset", "key", "signature"],
+)
+def test_what_is_no_secret_is_said_before_anything_is_sent(declared: dict[str, object], environ: dict[str, str], says: str) -> None:
+    with pytest.raises(DeclarationError, match=says):
+        open_azure(_connection(**declared), environ)
+
+
+@dataclass
+class Authority:
+    """Gives tokens to whoever knows the secret, and is the store, which then says that there is no such container."""
+
+    url: str = ""
+    refusal: str = ""
+    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
+
+    def give_token(self, path: str, said: dict[str, str]) -> tuple[int, str]:
+        self.asked.append((path, said))
+        if self.refusal:
+            return 401, json.dumps({"error": "invalid_client", "error_description": f"{self.refusal}: {SECRET}"})
+        return 200, json.dumps({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600, "expires_on": "4102444800"})
+
+
+@pytest.fixture
+def authority() -> Iterator[Authority]:
+    authority = Authority()
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *args: object) -> None: ...
+
+        def _reply(self, status: int, body: str) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def do_GET(self) -> None:
+            url = urlsplit(self.path)
+            if url.path.startswith(("/metadata", "/msi")):
+                self._reply(*authority.give_token(url.path, {name: values[0] for name, values in parse_qs(url.query).items()}))
+            else:
+                authority.shown.append(self.headers.get("Authorization", ""))
+                self._reply(404, "<Error><Code>ContainerNotFound</Code></Error>")
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            self._reply(*authority.give_token(self.path, {name: values[0] for name, values in parse_qs(body).items()}))
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    authority.url = f"http://127.0.0.1:{server.server_port}"
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield authority
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def _signed_in(authority: Authority, environ: dict[str, str], **declared: object) -> ObjectStoreDestination:
+    return open_azure(_connection(endpoint_url=f"{authority.url}/acme", **declared), environ, IMPATIENT)
+
+
+def _principal(authority: Authority) -> ObjectStoreDestination:
+    principal = {"tenant_id": "acme-tenant", "client_id": "app", "client_secret": {"env": "A"}, "authority_url": authority.url}
+    return _signed_in(authority, {"A": SECRET}, **principal)
+
+
+def _reads_with_the_token(destination: ObjectStoreDestination, authority: Authority) -> None:
+    with pytest.raises(DestinationRefused, match="no such container"):
+        destination.read("f")
+    assert authority.shown == [f"Bearer {TOKEN}"]
+
+
+def test_a_service_principal(authority: Authority) -> None:
+    _reads_with_the_token(_principal(authority), authority)
+    path, said = authority.asked[0]
+    assert path == "/acme-tenant/oauth2/v2.0/token"
+    assert (said["client_id"], said["client_secret"]) == ("app", SECRET)
+    assert said["scope"] == "https://storage.azure.com/.default"
+
+
+@pytest.mark.parametrize("client_id", [None, "which-one"])
+def test_a_managed_identity(authority: Authority, monkeypatch, client_id: str | None) -> None:
+    monkeypatch.setenv("IDENTITY_HEADER", "of the platform")
+    changes = {"client_id": client_id} if client_id else {}
+    _reads_with_the_token(_signed_in(authority, {"IDENTITY_ENDPOINT": f"{authority.url}/msi/token"}, **changes), authority)
+    path, said = authority.asked[0]
+    assert path == "/msi/token"
+    assert said["resource"] == "https://storage.azure.com"
+    assert (said.get("client_id") or said.get("clientid")) == client_id
+
+
+def test_a_workload_identity(authority: Authority, tmp_path: Path, monkeypatch) -> None:
+    """As AKS sets it up."""
+    (tmp_path / "token").write_text("assertion-of-the-cluster")
+    environ = {
+        "AZURE_FEDERATED_TOKEN_FILE": str(tmp_path / "token"),
+        "AZURE_CLIENT_ID": "workload",
+        "AZURE_TENANT_ID": "acme-tenant",
+        "AZURE_AUTHORITY_HOST": authority.url,
+    }
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    _reads_with_the_token(_signed_in(authority, environ), authority)
+    assert authority.asked[0][0] == "/acme-tenant/oauth2/v2.0/token"
+    assert authority.asked[0][1]["client_assertion"] == "assertion-of-the-cluster"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "says"),
+    [
+        ("AADSTS7000215", "the service principal's secret is wrong"),
+        ("AADSTS7000222", "the service principal's secret has expired"),
+        ("AADSTS700016", "does not know this application"),
+        ("AADSTS90002", "no such tenant"),
+        ("AADSTS53003", "the sign-in was refused"),
+    ],
+)
+def test_a_refused_sign_in(authority: Authority, refusal: str, says: str) -> None:
+    authority.refusal = refusal
+    with pytest.raises(DestinationRefused, match=says) as caught:
+        _principal(authority).probe()
+    assert SECRET not in str(caught.value)
+    assert authority.shown == []
+
+
+def _answer(status: int, code: str, detail: str = "") -> Exception:
+    body = f"<Error><Code>{code}</Code><Message>m</Message><AuthenticationErrorDetail>{detail}</AuthenticationErrorDetail></Error>"
+    return OSError(f"Server returned non-2xx status code: {status} X: {body}")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "says"),
+    [
+        (
+            _answer(403, "AuthenticationFailed", "Signature not valid in the specified time frame: Start"),
+            DestinationRefused,
+            "not valid now",
+        ),
+        (_answer(403, "AuthenticationFailed", "The date header in the request is incorrect."), DestinationRefused, "clock"),
+        (_answer(403, "AuthenticationFailed", "Request date header too old: 'x'"), DestinationRefused, "clock"),
+        (_answer(403, "AuthenticationFailed", "The MAC signature found"), DestinationRefused, "key"),
+        (_answer(403, "AuthorizationPermissionMismatch"), DestinationRefused, "no right"),
+        (_answer(403, "KeyBasedAuthenticationNotPermitted"), DestinationRefused, "takes no keys"),
+        (_answer(403, "SomethingNew"), DestinationRefused, "no right"),
+        (_answer(409, "BlobImmutableDueToPolicy"), DestinationRefused, "policy"),
+        (_answer(400, "SomethingNew"), DestinationRefused, r"SomethingNew \(HTTP 400\)"),
+        (_answer(503, "ServerBusy"), TransientError, "busy"),
+        (_answer(429, "TooManyRequests"), TransientError, "busy"),
+        (_answer(500, "OperationTimedOut"), TransientError, "slow"),
+        (_answer(500, "SomethingNew"), TransientError, r"SomethingNew \(HTTP 500\)"),
+        (OSError("Bulk delete request failed for key f: no (code: 403)"), DestinationRefused, "no right"),
+        (OSError("Bulk delete request failed for key f: later (code: 503)"), TransientError, "HTTP 503"),
+        (OSError("error sending request"), TransientError, "could not be reached"),
+    ],
+    ids=lambda value: re.sub("<[^>]*>", " ", str(value))[-70:] if isinstance(value, Exception) else "",
+)
+def test_what_azure_answers(error: Exception, kind: type[Exception], says: str) -> None:
+    with pytest.raises(kind, match=says):
+        raise ANSWERS.of_obstore(error, "https://acme.blob.core.windows.net/exports")
