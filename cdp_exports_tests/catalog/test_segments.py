@@ -72,38 +72,51 @@ REFERENCES: list[tuple[Files, list[str]]] = [
     (
         {"exports/x.yaml": TO_CRM},
         [
-            "exports/x.yaml:3: 'vips' would be delivered into the folder of 'vips' of the export 'vips_to_crm', {parent}/crm/vips; "
-            "each member needs its own, for example {export_id}/{segment_id}/exportTime={export_time} as `path`."
+            (
+                "exports/x.yaml:3: 'vips' would be delivered into the folder of 'vips' of the export 'vips_to_crm', {parent}/crm/vips; "
+                "each member needs its own, for example {export_id}/{segment_id}/exportTime={export_time} as `path`."
+            )
         ],
     ),
     (
         {"exports/to_lake.yaml": TO_LAKE.replace("lake", "crm") + "path: vips/{dataset_id}/{export_time}\n"},
         [
-            "exports/to_lake.yaml:4: 'customers' would be delivered into a folder inside that of 'vips' of the export 'vips_to_crm', "
-            "{parent}/crm/vips; each member needs its own, for example {export_id}/{dataset_id}/exportTime={export_time} as `path`.",
-            "exports/to_lake.yaml:4: 'orders' would be delivered into a folder inside that of 'vips' of the export 'vips_to_crm', "
-            "{parent}/crm/vips; each member needs its own, for example {export_id}/{dataset_id}/exportTime={export_time} as `path`.",
+            (
+                "exports/to_lake.yaml:4: 'customers' would be delivered into a folder inside that of 'vips' of the export 'vips_to_crm', "
+                "{parent}/crm/vips; each member needs its own, for example {export_id}/{dataset_id}/exportTime={export_time} as `path`."
+            ),
+            (
+                "exports/to_lake.yaml:4: 'orders' would be delivered into a folder inside that of 'vips' of the export 'vips_to_crm', "
+                "{parent}/crm/vips; each member needs its own, for example {export_id}/{dataset_id}/exportTime={export_time} as `path`."
+            ),
         ],
     ),
     (
         {"environment.yaml": "name: acme\nstate: {type: local,\n  folder: ./crm/kept}\n"},
         [
-            "environment.yaml:3: `state`: {parent}/crm/kept lies in the folder of the connection 'crm', {parent}/crm; receivers would find "
-            "there what is kept about them. Choose a folder of its own, beside those of all connections."
+            (
+                "environment.yaml:3: `state`: {parent}/crm/kept lies in the folder of the connection 'crm', {parent}/crm; receivers "
+                "would find "
+                "there what is kept about them. Choose a folder of its own, beside those of all connections."
+            )
         ],
     ),
     (
         {"environment.yaml": "name: acme\nstate: {type: local, folder: crm}\n"},
         [
-            "environment.yaml:2: `state`: {parent}/crm is the folder of the connection 'crm', {parent}/crm; receivers would find "
-            "there what is kept about them. Choose a folder of its own, beside those of all connections."
+            (
+                "environment.yaml:2: `state`: {parent}/crm is the folder of the connection 'crm', {parent}/crm; receivers would find "
+                "there what is kept about them. Choose a folder of its own, beside those of all connections."
+            )
         ],
     ),
     (
         {"environment.yaml": "name: acme\nstate: {type: s3, bucket: acme}\n", "connections/x.yaml": "type: s3\nbucket: acme\nfolder: x\n"},
         [
-            "environment.yaml:2: `state`: s3://acme contains the folder of the connection 'x', s3://acme/x; receivers would find "
-            "there what is kept about them. Choose a folder of its own, beside those of all connections."
+            (
+                "environment.yaml:2: `state`: s3://acme contains the folder of the connection 'x', s3://acme/x; receivers would find "
+                "there what is kept about them. Choose a folder of its own, beside those of all connections."
+            )
         ],
     ),
 ]
@@ -112,10 +125,15 @@ CONTRACTS: list[tuple[Files, list[str]]] = [
     (
         {"datasets/profiles.yaml": "role: profile\nsource: {format: delta, uri: x}\n"},
         [
-            "datasets/profiles.yaml:1: The segment 'vips' has its members from this dataset, and it declares no `key`: the columns that "
-            "name each of them, `key: [...]`.",
-            "datasets/profiles.yaml:1: The segment 'vips' has its members from this dataset, and it declares no `columns` with their "
-            "types; `cdp-exports columns profiles` prints them.",
+            (
+                "datasets/profiles.yaml:1: The segment 'vips' has its members from this dataset, and it declares no `key`: the columns "
+                "that "
+                "name each of them, `key: [...]`."
+            ),
+            (
+                "datasets/profiles.yaml:1: The segment 'vips' has its members from this dataset, and it declares no `columns` with their "
+                "types; `cdp-exports columns profiles` prints them."
+            ),
         ],
     ),
     (
@@ -137,28 +155,39 @@ CONTRACTS: list[tuple[Files, list[str]]] = [
     (
         {"datasets/profiles.yaml": PROFILES.replace("marketing: opt_in", "marketing: email")},
         [
-            "datasets/profiles.yaml:5: `consent.marketing`: 'email' is declared as `varchar`; consent is a column of true and false, `boolean`."
+            (
+                "datasets/profiles.yaml:5: `consent.marketing`: 'email' is declared as `varchar`; consent is a column of true and "
+                "false, `boolean`."
+            )
         ],
     ),
     (
         {"connections/crm.yaml": CRM + "suppress:\n- {dataset: orders, column: email, matches: email}\n"},
         [
-            "datasets/orders.yaml:1: The connection 'crm' suppresses whom this dataset lists, and it declares no `columns` with their "
-            "types; `cdp-exports columns orders` prints them."
+            (
+                "datasets/orders.yaml:1: The connection 'crm' suppresses whom this dataset lists, and it declares no `columns` with their "
+                "types; `cdp-exports columns orders` prints them."
+            )
         ],
     ),
     (
         {"connections/crm.yaml": CRM + "purpose: marketting\n", "exports/x.yaml": TO_CRM + "path: x/{export_time}\n"},
         [
-            "datasets/profiles.yaml:5: The export 'vips_to_crm' sends rows of this dataset for the purpose 'marketting' of the connection "
-            "'crm', and no column grants it (did you mean 'marketing'?): `consent: {marketting: <a boolean column>}`."
+            (
+                "datasets/profiles.yaml:5: The export 'vips_to_crm' sends rows of this dataset for the purpose 'marketting' of the "
+                "connection "
+                "'crm', and no column grants it (did you mean 'marketing'?): `consent: {marketting: <a boolean column>}`."
+            )
         ],
     ),
     (
         {"exports/to_lake.yaml": "kind: dataset\nconnection: lake\ndatasets: [profiles]\nconsent: required\n"},
         [
-            "exports/to_lake.yaml:4: `consent`: the connection 'lake' has neither a `purpose` nor lists to `suppress`, so there is nothing "
-            "to require. Declare one in connections/lake.yaml, or leave `consent` out."
+            (
+                "exports/to_lake.yaml:4: `consent`: the connection 'lake' has neither a `purpose` nor lists to `suppress`, so there is "
+                "nothing "
+                "to require. Declare one in connections/lake.yaml, or leave `consent` out."
+            )
         ],
     ),
     (
@@ -167,12 +196,20 @@ CONTRACTS: list[tuple[Files, list[str]]] = [
             "exports/to_lake.yaml": "kind: dataset\nconnection: lake\nconsent: required\ndatasets:\n- profiles\n- orders\n",
         },
         [
-            "datasets/orders.yaml:1: The export 'to_lake' asks whose consent each row needs, and it declares no `columns` with their types; "
-            "`cdp-exports columns orders` prints them.",
-            "datasets/profiles.yaml:5: The export 'to_lake' sends rows of this dataset for the purpose 'analytics' of the connection "
-            "'lake', and no column grants it: `consent: {analytics: <a boolean column>}`.",
-            "exports/to_lake.yaml:6: The dataset 'orders' is not eligible for `consent: required`: it has the role `other`, and consent is "
-            "a person's. Choose datasets with the role `profile` or `contact`, or export it without `consent`.",
+            (
+                "datasets/orders.yaml:1: The export 'to_lake' asks whose consent each row needs, and it declares no `columns` with "
+                "their types; "
+                "`cdp-exports columns orders` prints them."
+            ),
+            (
+                "datasets/profiles.yaml:5: The export 'to_lake' sends rows of this dataset for the purpose 'analytics' of the connection "
+                "'lake', and no column grants it: `consent: {analytics: <a boolean column>}`."
+            ),
+            (
+                "exports/to_lake.yaml:6: The dataset 'orders' is not eligible for `consent: required`: it has the role `other`, and "
+                "consent is "
+                "a person's. Choose datasets with the role `profile` or `contact`, or export it without `consent`."
+            ),
         ],
     ),
 ]
@@ -181,60 +218,86 @@ ELIGIBILITY: list[tuple[Files, list[str]]] = [
     (
         {**ACCOUNTS, "environment.yaml": "name: acme\n", "segments/big.yaml": "all_of: [firms]\n"},
         [
-            "segments/firms.yaml:1: The segment 'firms' is not eligible in an environment of individuals: it is a segment of accounts. "
-            "Choose a dataset with the role `profile`, or declare `audience: accounts` in environment.yaml."
+            (
+                "segments/firms.yaml:1: The segment 'firms' is not eligible in an environment of individuals: it is a segment of accounts. "
+                "Choose a dataset with the role `profile`, or declare `audience: accounts` in environment.yaml."
+            )
         ],
     ),
     (
         {"datasets/profiles.yaml": PROFILES.replace("role: profile", "role: event")},
         [
-            "segments/vips.yaml:1: The segment 'vips' is not eligible: its dataset 'profiles' has the role `event`, which has no members. "
-            "Choose a dataset with the role `profile`, or declare the role in datasets/profiles.yaml."
+            (
+                "segments/vips.yaml:1: The segment 'vips' is not eligible: its dataset 'profiles' has the role `event`, which has no "
+                "members. "
+                "Choose a dataset with the role `profile`, or declare the role in datasets/profiles.yaml."
+            )
         ],
     ),
     (
         {**ACCOUNTS, "datasets/profiles.yaml": PROFILES.removeprefix("role: profile\n")},
         [
-            "segments/vips.yaml:1: The segment 'vips' is not eligible: its dataset 'profiles' has the role `other`, which has no members. "
-            "Choose a dataset with the role `profile`, `account` or `contact`, or declare the role in datasets/profiles.yaml."
+            (
+                "segments/vips.yaml:1: The segment 'vips' is not eligible: its dataset 'profiles' has the role `other`, which has no "
+                "members. "
+                "Choose a dataset with the role `profile`, `account` or `contact`, or declare the role in datasets/profiles.yaml."
+            )
         ],
     ),
     (
         {**ACCOUNTS, "connections/crm.yaml": CRM + "accepts: [people]\n"},
         [
-            "exports/firms_to_crm.yaml:3: The segment 'firms' is not eligible for the connection 'crm': it is a segment of accounts, and "
-            "the connection accepts people only. Choose a segment of people (role `profile` or `contact`), or send the contacts of these "
-            "accounts: `project: {dataset: contacts, by: [account_id]}`."
+            (
+                "exports/firms_to_crm.yaml:3: The segment 'firms' is not eligible for the connection 'crm': it is a segment of "
+                "accounts, and "
+                "the connection accepts people only. Choose a segment of people (role `profile` or `contact`), or send the contacts of "
+                "these "
+                "accounts: `project: {dataset: contacts, by: [account_id]}`."
+            )
         ],
     ),
     (
         {**ACCOUNTS, "connections/crm.yaml": CRM + "accepts: [accounts]\n", "exports/firms_to_crm.yaml": FIRMS_TO_CRM + PROJECT},
         [
-            "exports/firms_to_crm.yaml:4: `project` sends people, the contacts of accounts, and the connection accepts accounts only. Leave "
-            "`project` out, or choose another connection.",
-            "exports/vips_to_crm.yaml:3: The segment 'vips' is not eligible for the connection 'crm': it is a segment of people, and the "
-            "connection accepts accounts only. Choose a segment of accounts (role `account`), or another connection.",
+            (
+                "exports/firms_to_crm.yaml:4: `project` sends people, the contacts of accounts, and the connection accepts accounts "
+                "only. Leave "
+                "`project` out, or choose another connection."
+            ),
+            (
+                "exports/vips_to_crm.yaml:3: The segment 'vips' is not eligible for the connection 'crm': it is a segment of people, "
+                "and the "
+                "connection accepts accounts only. Choose a segment of accounts (role `account`), or another connection."
+            ),
         ],
     ),
     (
         {**ACCOUNTS, "exports/vips_to_crm.yaml": TO_CRM + PROJECT},
         [
-            "exports/vips_to_crm.yaml:4: The segment 'vips' is not eligible for `project`, which sends the contacts of accounts: it is a "
-            "segment of people. Choose segments of accounts (role `account`) only, or leave `project` out."
+            (
+                "exports/vips_to_crm.yaml:4: The segment 'vips' is not eligible for `project`, which sends the contacts of accounts: "
+                "it is a "
+                "segment of people. Choose segments of accounts (role `account`) only, or leave `project` out."
+            )
         ],
     ),
     (
         {**ACCOUNTS, "exports/firms_to_crm.yaml": FIRMS_TO_CRM + "project:\n  dataset: profiles\n  by: [profile_id]\n"},
         [
-            "exports/firms_to_crm.yaml:5: `project.dataset`: 'profiles' has the role `profile`, and `project` sends contacts. Choose a "
-            "dataset with the role `contact`, or declare `role: contact` in datasets/profiles.yaml."
+            (
+                "exports/firms_to_crm.yaml:5: `project.dataset`: 'profiles' has the role `profile`, and `project` sends contacts. Choose a "
+                "dataset with the role `contact`, or declare `role: contact` in datasets/profiles.yaml."
+            )
         ],
     ),
     (
         {**ACCOUNTS, "exports/firms_to_crm.yaml": FIRMS_TO_CRM + "project:\n  dataset: contacts\n  by: [account_id, email]\n"},
         [
-            "exports/firms_to_crm.yaml:6: `project.by` names 2 columns of 'contacts', and the key of 'accounts' has 1 (account_id); name "
-            "those that hold them, in this order."
+            (
+                "exports/firms_to_crm.yaml:6: `project.by` names 2 columns of 'contacts', and the key of 'accounts' has 1 "
+                "(account_id); name "
+                "those that hold them, in this order."
+            )
         ],
     ),
     (
@@ -244,8 +307,11 @@ ELIGIBILITY: list[tuple[Files, list[str]]] = [
             "exports/firms_to_crm.yaml": FIRMS_TO_CRM + PROJECT,
         },
         [
-            "datasets/contacts.yaml:1: The export 'firms_to_crm' sends the contacts in this dataset, and it declares no `key`: the columns "
-            "that name each of them, `key: [...]`."
+            (
+                "datasets/contacts.yaml:1: The export 'firms_to_crm' sends the contacts in this dataset, and it declares no `key`: the "
+                "columns "
+                "that name each of them, `key: [...]`."
+            )
         ],
     ),
     (
@@ -255,8 +321,11 @@ ELIGIBILITY: list[tuple[Files, list[str]]] = [
             "exports/firms_to_crm.yaml": FIRMS_TO_CRM + PROJECT,
         },
         [
-            "datasets/contacts.yaml:1: The export 'firms_to_crm' sends rows of this dataset for the purpose 'marketing' of the connection "
-            "'crm', and no column grants it: `consent: {marketing: <a boolean column>}`."
+            (
+                "datasets/contacts.yaml:1: The export 'firms_to_crm' sends rows of this dataset for the purpose 'marketing' of the "
+                "connection "
+                "'crm', and no column grants it: `consent: {marketing: <a boolean column>}`."
+            )
         ],
     ),
 ]
@@ -265,8 +334,11 @@ LIMITS: list[tuple[Files, list[str]]] = [
     (
         {"exports/vips_to_crm.yaml": TO_CRM + "limits:\n  over: truncate\n  keep_by: value DESC\n"},
         [
-            "exports/vips_to_crm.yaml:5: `limits.over`: `truncate` needs to know how many members fit, and connections of the type `local` "
-            "have no limit of their own; declare one, `limits: {audience: {max: 10000}, ...}`."
+            (
+                "exports/vips_to_crm.yaml:5: `limits.over`: `truncate` needs to know how many members fit, and connections of the type "
+                "`local` "
+                "have no limit of their own; declare one, `limits: {audience: {max: 10000}, ...}`."
+            )
         ],
     ),
 ]
@@ -388,14 +460,23 @@ def test_a_destination_with_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "exports/x.yaml": TO_CRM + parquet + "path: x/{export_time}\nlimits: {over: truncate, keep_by: value}\n",
     }
     assert problems(write(tmp_path, files)) == [
-        "catalog/exports/firms_to_crm.yaml:3: The segment 'firms' is not eligible for the connection 'crm': it is a segment of accounts, and "
-        "connections of the type `local` take people only. Choose a segment of people (role `profile` or `contact`), or send the contacts "
-        "of these accounts: `project: {dataset: contacts, by: [account_id]}`.",
+        (
+            "catalog/exports/firms_to_crm.yaml:3: The segment 'firms' is not eligible for the connection 'crm': it is a segment of "
+            "accounts, and "
+            "connections of the type `local` take people only. Choose a segment of people (role `profile` or `contact`), or send "
+            "the contacts "
+            "of these accounts: `project: {dataset: contacts, by: [account_id]}`."
+        ),
         "catalog/exports/to_lake.yaml:6: `format`: connections of the type `local` do not take `csv`; they take `parquet`.",
-        "catalog/exports/vips_to_crm.yaml:6: `limits.audience`: `max` is 200, and connections of the type `local` take at least 300; nothing "
-        "lies between them.",
-        "catalog/exports/vips_to_crm.yaml:7: `limits.delivery`: `min` is 2000, and connections of the type `local` take at most 1000; "
-        "nothing lies between them.",
+        (
+            "catalog/exports/vips_to_crm.yaml:6: `limits.audience`: `max` is 200, and connections of the type `local` take at "
+            "least 300; nothing "
+            "lies between them."
+        ),
+        (
+            "catalog/exports/vips_to_crm.yaml:7: `limits.delivery`: `min` is 2000, and connections of the type `local` take at most 1000; "
+            "nothing lies between them."
+        ),
     ]
 
 
