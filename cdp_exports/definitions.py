@@ -15,6 +15,7 @@ from cdp_exports.assets.ledger import check_ledger
 from cdp_exports.assets.resources import connection_resources
 from cdp_exports.assets.segments import segment_assets
 from cdp_exports.assets.state import check_state
+from cdp_exports.automation.counting import counting_sensors
 from cdp_exports.automation.schedules import export_schedules
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.catalog.load import find_catalog, load
@@ -22,7 +23,7 @@ from cdp_exports.errors import DeclarationError
 
 
 def build_definitions(catalog: Catalog | Path | str) -> dg.Definitions:
-    """Assets, schedules and resources of a catalog, to be used alone or merged into a project's own Definitions.
+    """Assets, schedules, sensors and resources of a catalog, to be used alone or merged into a project's own Definitions.
 
     The executor is left to the project; in-process is right for deliveries, which are one step each.
 
@@ -42,6 +43,7 @@ def build_definitions(catalog: Catalog | Path | str) -> dg.Definitions:
     return dg.Definitions(
         assets=[*dataset_assets(catalog), *segment_assets(catalog), *(assets_of(catalog, export_id) for export_id in catalog.exports)],
         schedules=export_schedules(catalog),
+        sensors=counting_sensors(catalog),
         resources=connection_resources(catalog),
     )
 

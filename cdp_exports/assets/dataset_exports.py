@@ -15,7 +15,7 @@ _NOBODY = Watcher()
 
 
 def dataset_export_assets(catalog: Catalog, export_id: str, export: DatasetExport, watcher: Watcher = _NOBODY) -> AssetsDefinition:
-    """The assets of a dataset export. Each depends on its dataset and, where consent is required, on the lists of whom nothing may be sent about."""
+    """The assets of a dataset export. Each depends on its dataset and, where consent is required, on the connection's lists."""
     members = {member: _member(catalog, export_id, export, member) for member in export.members}
     return export_assets(catalog, export_id, members, _numbers, watcher)
 

@@ -21,8 +21,11 @@ SEGMENTS = "segments"
 GROUPS: Mapping[Kind, str] = {"dataset": "dataset_exports", "segment": "profile_exports"}
 """The group of each kind of export, and how the keys of its assets begin."""
 
+FAMILY = "cdp/family"
+"""The tag of assets, schedules and runs by which each family is listed by itself; no number is of both."""
+
 FAMILIES: Mapping[Kind, str] = {"dataset": "dataset", "segment": "profile"}
-"""The tag `cdp/family` of assets, schedules and runs: by it each family is listed, and no number is of both."""
+"""The family of each kind."""
 
 
 def dataset_key(catalog: Catalog, dataset_id: str) -> AssetKey:
@@ -43,7 +46,7 @@ def export_key(kind: Kind, export_id: str, member: str) -> AssetKey:
 
 def run_tags(export_id: str, export: Export) -> dict[str, str]:
     """The tags of an export's runs; its assets have them too."""
-    return {"cdp/family": FAMILIES[export.kind], "cdp/export": export_id, "cdp/connection": export.connection}
+    return {FAMILY: FAMILIES[export.kind], "cdp/export": export_id, "cdp/connection": export.connection}
 
 
 def op_name(environment: str, export_id: str) -> str:
@@ -52,7 +55,7 @@ def op_name(environment: str, export_id: str) -> str:
 
 
 def segments_op_name(environment: str) -> str:
-    """The step that counts segments; no id begins with `_`, so no export's step has this name."""
+    """The step that counts segments, and its sensor; no id begins with `_`, so no export's step has this name."""
     return f"{environment}__segments"
 
 

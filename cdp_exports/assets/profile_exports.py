@@ -11,13 +11,14 @@ from cdp_exports.assets.code_version import with_parts
 from cdp_exports.assets.delivering import Watcher
 from cdp_exports.assets.export_step import export_assets, member_spec
 from cdp_exports.assets.funnel import funnel_metadata
-from cdp_exports.assets.lineage import audience_lineage, table_schema
+from cdp_exports.assets.lineage import column_lineage, table_schema
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.delivery.pinned_audience import pinned_audience
 from cdp_exports.entities.capabilities import capabilities_of
 from cdp_exports.entities.export import SegmentExport
 from cdp_exports.ledger.records import Delivery
-from cdp_exports.segments.compile import compile_audience, compile_segment
+from cdp_exports.segments.compile import compile_audience
+from cdp_exports.segments.members import compile_segment
 
 _NOBODY = Watcher()
 
@@ -27,7 +28,7 @@ def profile_export_assets(catalog: Catalog, export_id: str, export: SegmentExpor
 
     def describe(delivery: Delivery) -> dict[str, str | int | MetadataValue[Any]]:
         audience = pinned_audience(delivery.pin)
-        columns = {"dagster/column_lineage": audience_lineage(catalog, audience)} if audience else {}
+        columns = {"dagster/column_lineage": column_lineage(catalog, audience)} if audience else {}
         return {**funnel_metadata(delivery), "dagster/column_schema": table_schema(delivery.pin), **columns}
 
     members = {member: _member(catalog, export_id, export, member) for member in export.members}
@@ -47,5 +48,5 @@ def _member(catalog: Catalog, export_id: str, export: SegmentExport, member: str
         deps=[keys.segment_key(member), *(keys.dataset_key(catalog, dataset) for dataset in beside)],
         declared=[*with_parts(catalog, member), *(catalog.datasets[dataset] for dataset in (*audience.datasets, *audience.guards))],
         description=segment.description,
-        metadata={"cdp/way": audience.way, "cdp/way_reason": audience.way_reason},
+        metadata={"cdp/way": audience.way.value, "cdp/way_reason": audience.way_reason},
     )

@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from dagster import AssetExecutionContext, AssetsDefinition, AssetSpec, MaterializeResult, MetadataValue, OpDefinition
+from dagster import AssetExecutionContext, AssetsDefinition, AssetSpec, AutomationCondition, MaterializeResult, MetadataValue, OpDefinition
 
 from cdp_exports.assets.code_version import declaration_hash, with_parts
 from cdp_exports.assets.delivering import tag_run
 from cdp_exports.assets.export_step import IN, OUT, inputs
-from cdp_exports.assets.keys import FAMILIES, SEGMENTS, dataset_key, segment_key, segments_op_name
+from cdp_exports.assets.keys import FAMILIES, FAMILY, SEGMENTS, dataset_key, segment_key, segments_op_name
 from cdp_exports.assets.lineage import column_lineage
 from cdp_exports.assets.opening import step_context
 from cdp_exports.assets.retrying import end_step
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.errors import CdpExportsError
-from cdp_exports.segments.compile import compile_segment
+from cdp_exports.segments.members import compile_segment
 
-_TAGS = {"cdp/family": FAMILIES["segment"]}
+_TAGS = {FAMILY: FAMILIES["segment"]}
+
+_REFRESHED = (
+    (AutomationCondition.any_deps_updated() | AutomationCondition.code_version_changed()).since_last_handled()
+    & ~AutomationCondition.any_deps_in_progress()
+    & ~AutomationCondition.in_progress()
+)
+"""When its number may be another one than at the last count."""
 
 
 def segment_assets(catalog: Catalog) -> list[AssetsDefinition]:
@@ -59,6 +66,7 @@ def _segment(catalog: Catalog, segment_id: str) -> AssetSpec:
         owners=segment.owners,
         description=segment.description,
         skippable=True,
+        automation_condition=_REFRESHED,
         code_version=declaration_hash(
             [*with_parts(catalog, segment_id), *(catalog.datasets[dataset_id] for dataset_id in compiled.datasets)]
         ),
@@ -83,7 +91,7 @@ def _count(dagster: AssetExecutionContext, catalog: Catalog) -> Iterator[Materia
                 "cdp/members": count.members,
                 "dagster/row_count": count.members,
                 "cdp/versions": MetadataValue.json(dict(count.versions)),
-                "dagster/column_lineage": column_lineage(catalog, compiled.lineage.items()),
+                "dagster/column_lineage": column_lineage(catalog, compiled),
                 "cdp/environment": catalog.environment.name,
             },
         )

@@ -32,6 +32,7 @@ def catalog_at(root: Path, *, schedule: Cadence | None = None, active: bool = Tr
             "orders": Dataset(source=DeltaSource(format="delta", uri="data/orders"), key=("order_id",), owners=("team:sales",)),
             "events": Dataset(source=DeltaSource(format="delta", uri="data/events"), asset_key=("shop", "events")),
         },
+        segments={},
         exports={
             "both": DatasetExport(
                 kind="dataset", connection="outbox", datasets=("orders", "events"), schedule=schedule, active=active, owners=("team:crm",)

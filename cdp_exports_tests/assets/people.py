@@ -34,7 +34,7 @@ CATALOG = {
         columns: {email: varchar}
         """,
     "segments/vip.yaml": "of: profiles\nwhere: spent > 100\nowners: [team:crm]\ndescription: Who spends much\n",
-    "segments/buyers.yaml": "of: profiles\nsql: SELECT profile_id, count(*) AS orders FROM orders GROUP BY profile_id\n",
+    "segments/buyers.yaml": "of: profiles\nsql: SELECT profile_id, max(order_id) AS newest FROM orders GROUP BY profile_id\n",
     "segments/vip_buyers.yaml": "all_of: [vip, buyers]\n",
     "connections/crm.yaml": """
         type: local
@@ -102,12 +102,17 @@ class People:
         return pl.read_csv(self.root / "crm" / "vip" / f"exportTime={export_time}" / "*.csv.gz").sort("profile_id")
 
 
-def people(root: Path, instance: DagsterInstance) -> People:
-    """The catalog, written, and its tables."""
+def declare(root: Path) -> None:
+    """The catalog, written."""
     for name, text in CATALOG.items():
         path = root / "catalog" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n".join(line.removeprefix(" " * 8) for line in text.splitlines()), encoding="utf-8")
+
+
+def people(root: Path, instance: DagsterInstance) -> People:
+    """The catalog and its tables."""
+    declare(root)
     write(root, "profiles", profiles(PEOPLE))
     write(root, "orders", pa.table({"order_id": [10, 11, 12], "profile_id": [1, 1, 3]}))
     write(root, "unsubscribed", pa.table({"email": ["eve@example.org"]}))

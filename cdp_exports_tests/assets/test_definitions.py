@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import dagster as dg
 import pytest
 
 import cdp_exports
-from cdp_exports.assets.dataset_exports import dataset_export_assets
+from cdp_exports.assets.exports import assets_of
 from cdp_exports.definitions import build_definitions
 from cdp_exports.entities.connection import LocalConnection
+from cdp_exports.entities.export import DatasetExport
+from cdp_exports.entities.receiver import Suppression
 from cdp_exports.errors import DeclarationError
 from cdp_exports_tests.assets.declared import catalog_at
 
@@ -23,7 +26,7 @@ def node(definitions: dg.Definitions, key: dg.AssetKey) -> dg.AssetSpec:
 
 
 def test_an_export_is_one_step_with_an_asset_for_each_member(tmp_path: Path) -> None:
-    assets = dataset_export_assets(catalog_at(tmp_path), "both")
+    assets = assets_of(catalog_at(tmp_path), "both")
     assert assets.keys == {ORDERS, dg.AssetKey(["dataset_exports", "both", "events"])}
     assert assets.can_subset
     assert assets.op.name == "acme_both"
@@ -34,10 +37,11 @@ def test_an_export_is_one_step_with_an_asset_for_each_member(tmp_path: Path) -> 
 
 
 def test_members_say_what_they_are(tmp_path: Path) -> None:
-    spec = dataset_export_assets(catalog_at(tmp_path), "both").specs_by_key[ORDERS]
+    spec = assets_of(catalog_at(tmp_path), "both").specs_by_key[ORDERS]
     assert spec.group_name == "dataset_exports"
     assert spec.kinds == {"parquet", "local"}
-    assert {name: spec.tags[name] for name in ("cdp/export", "cdp/connection", "cdp/connection_type")} == {
+    assert {name: spec.tags[name] for name in ("cdp/family", "cdp/export", "cdp/connection", "cdp/connection_type")} == {
+        "cdp/family": "dataset",
         "cdp/export": "both",
         "cdp/connection": "outbox",
         "cdp/connection_type": "local",
@@ -46,11 +50,25 @@ def test_members_say_what_they_are(tmp_path: Path) -> None:
     assert [dep.asset_key for dep in spec.deps] == [dg.AssetKey(["datasets", "orders"])]
 
 
+def test_required_consent_makes_it_depend_on_the_lists_too(tmp_path: Path) -> None:
+    catalog = catalog_at(tmp_path)
+    lists = (Suppression(dataset="events", column="order_id", matches="order_id"),)
+    outbox = LocalConnection(type="local", folder="outbox", suppress=lists)
+
+    def deps(consent: Literal["required"] | None) -> set[dg.AssetKey]:
+        export = DatasetExport(kind="dataset", connection="outbox", datasets=("orders",), consent=consent)
+        changed = replace(catalog, connections={"outbox": outbox}, exports={"both": export})
+        return {dep.asset_key for dep in assets_of(changed, "both").specs_by_key[ORDERS].deps}
+
+    assert deps(None) == {dg.AssetKey(["datasets", "orders"])}
+    assert deps("required") == {dg.AssetKey(["datasets", "orders"]), dg.AssetKey(["shop", "events"])}
+
+
 def test_the_code_version_follows_the_declaration(tmp_path: Path) -> None:
     def version(folder: str) -> str | None:
         catalog = catalog_at(tmp_path)
         connections = {**catalog.connections, "outbox": LocalConnection(type="local", folder=folder)}
-        return dataset_export_assets(replace(catalog, connections=connections), "both").specs_by_key[ORDERS].code_version
+        return assets_of(replace(catalog, connections=connections), "both").specs_by_key[ORDERS].code_version
 
     assert version("outbox") == version("outbox")
     assert version("outbox") != version("elsewhere")

@@ -20,10 +20,12 @@ from cdp_exports.assets.ledger import open_ledger
 from cdp_exports.automation.implicit_job import IMPLICIT_ASSET_JOB
 from cdp_exports.automation.schedules import export_schedules
 from cdp_exports.catalog.catalog import Catalog
+from cdp_exports.catalog.load import load
 from cdp_exports.definitions import build_definitions
 from cdp_exports.entities.cadence import Cadence
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports_tests.assets.declared import catalog_at
+from cdp_exports_tests.assets.people import VIP, VIP_BUYERS, declare
 
 EVERY_3H = Cadence(every="3h", start="2026-01-01T02:00Z", end="2026-01-02T23:00Z")
 TICK = datetime(2026, 1, 1, 5, tzinfo=UTC)
@@ -66,8 +68,21 @@ def test_a_tick_asks_for_its_own_minute(tmp_path: Path, stored_instance: Dagster
     assert request.partition_key == "202601010500"
     assert request.job_name is None or request.job_name == IMPLICIT_ASSET_JOB
     assert set(request.asset_selection or ()) == {AssetKey(["dataset_exports", "both", member]) for member in ("orders", "events")}
-    assert request.tags["cdp/export"] == "both"
+    assert (request.tags["cdp/family"], request.tags["cdp/export"]) == ("dataset", "both")
     assert times(stored_instance) == ["202601010500"]
+
+
+def test_a_tick_of_a_segment_export_asks_for_its_segments(tmp_path: Path, stored_instance: DagsterInstance) -> None:
+    declare(tmp_path)
+    catalog = load(tmp_path / "catalog")
+    schedules = {schedule.name: schedule for schedule in export_schedules(catalog)}
+    with build_schedule_context(
+        instance=stored_instance, scheduled_execution_time=TICK, repository_def=build_definitions(catalog).get_repository_def()
+    ) as context:
+        (request,) = schedules["acme_vip_to_crm"].evaluate_tick(context).run_requests or ()
+    assert set(request.asset_selection or ()) == {VIP, VIP_BUYERS}
+    assert (request.tags["cdp/family"], request.tags["cdp/export"]) == ("profile", "vip_to_crm")
+    assert list(stored_instance.get_dynamic_partitions("acme/vip_to_crm")) == ["202601010500"]
 
 
 def test_a_tick_evaluated_again_after_a_crash_asks_for_the_same_minute(tmp_path: Path, stored_instance: DagsterInstance) -> None:
