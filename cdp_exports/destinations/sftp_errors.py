@@ -13,7 +13,10 @@ _IN_THE_WAY = (
     "a file stands where a folder is needed, or a folder where a file is",
     "Move it away, or change the export's `path`.",
 )
-_NO_SFTP = ("the server offers this user no SFTP", "Ask the server's administrator to allow the user the SFTP subsystem.")
+_NO_SFTP = (
+    "the user was let in, but got no SFTP",
+    "Ask the server's administrator: the user needs the SFTP subsystem, and a password that has not expired.",
+)
 _NO_CHOICE = (
     "the server cannot decide who writes a file first",
     "It must offer hardlink@openssh.com on a file system with hard links, or refuse to rename onto a file that exists.",
@@ -45,6 +48,10 @@ def in_the_way(place: str) -> DestinationRefused:
     return refused(place, _IN_THE_WAY)
 
 
+def no_sftp(place: str) -> DestinationRefused:
+    return refused(place, _NO_SFTP)
+
+
 def no_choice(place: str) -> DestinationRefused:
     return refused(place, _NO_CHOICE)
 
@@ -69,7 +76,6 @@ def translate(error: Exception, place: str) -> CdpExportsError:
         ((asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath), _NO_FOLDER),
         ((asyncssh.SFTPNotADirectory, asyncssh.SFTPFileIsADirectory), _IN_THE_WAY),
         ((asyncssh.SFTPBadMessage, asyncssh.SFTPInvalidFilename, asyncssh.SFTPInvalidParameter), _BAD_NAME),
-        ((asyncssh.ChannelOpenError,), _NO_SFTP),
     ):
         if isinstance(error, kinds):
             return refused(place, what)

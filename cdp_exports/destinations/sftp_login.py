@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -78,7 +79,7 @@ def _key(connection: SftpConnection, root: Path, environ: Mapping[str, str]) -> 
             raise DeclarationError(
                 f"{where} holds a key that only the package bcrypt can decrypt.", next_step="pip install bcrypt"
             ) from None
-        if "assphrase" not in str(error):
+        if not re.search("passphrase|decrypt", str(error), re.IGNORECASE):
             raise DeclarationError(
                 f"{where} holds no private key that is known here.",
                 next_step="Give the whole text of a private key, its first and last line included: OpenSSH, PKCS#1, PKCS#8 or SEC 1.",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from cdp_exports.destinations import sftp_loop
 from cdp_exports.destinations.sftp_errors import is_lost, no_space, read_only, translate
 from cdp_exports.destinations.sftp_server import Session, SftpServer
-from cdp_exports.errors import CdpExportsError, TransientError
+from cdp_exports.errors import CdpExportsError, DestinationRefused, TransientError
 
 if TYPE_CHECKING:
     from asyncssh import SFTPClient
@@ -31,18 +31,22 @@ class Pool:
         self._sessions: list[Session] = []
         self._most = _CONNECTIONS
         self._opening = asyncio.Lock()
+        self._refused: DestinationRefused | None = None
         weakref.finalize(self, _close, self._sessions)
 
     async def take(self) -> Session:
         """A connection to work with until it is given back or dropped. Raises DestinationRefused or TransientError."""
         async with self._opening:
+            if self._refused:  # asking again could lock the user out
+                raise self._refused
             self._sessions[:] = [session for session in self._sessions if session.alive]
             chosen = min(self._sessions, key=lambda session: session.users, default=None)
             if chosen is None or (chosen.users and len(self._sessions) < self._most):
                 try:
                     opened = await self._server.connect()
-                except CdpExportsError:
+                except CdpExportsError as error:
                     if chosen is None:
+                        self._refused = error if isinstance(error, DestinationRefused) else None
                         raise
                     self._most = len(self._sessions)  # it allows no more
                 else:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from cdp_exports.destinations.sftp_errors import refused, translate
+from cdp_exports.destinations.sftp_errors import no_sftp, refused, translate
 from cdp_exports.destinations.sftp_login import Login
 from cdp_exports.errors import CdpExportsError, DestinationRefused
 
@@ -19,7 +20,7 @@ _FAMILIES: Sequence[Sequence[str]] = (
     ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
     ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"),
 )
-"""A server has a key of each; which of them a fingerprint is of is found by asking for one after the other."""
+"""A server has a key of each, or of some. Of which one a fingerprint is, is found by asking again without those that it is not of."""
 
 _NOTHING_IN_COMMON = (
     "the server offers only ways of encryption that are no longer safe",
@@ -55,8 +56,9 @@ class Session:
 class _Witness:
     """What one try to connect showed."""
 
-    presented: str = ""
-    asked: str = ""
+    presented: str = ""  # the host key's fingerprint
+    kind: str = ""  # and its kind
+    asked: str = ""  # the ways in which the password was asked for
     expired: bool = False
 
 
@@ -65,32 +67,38 @@ class SftpServer:
 
     def __init__(self, login: Login, place: str, patience: Patience) -> None:
         self._login, self._place, self.patience = login, place, patience
-        self._families = list(_FAMILIES) if login.fingerprint else [()]
+        self._families = _FAMILIES
 
     async def connect(self) -> Session:
         """Raises DestinationRefused or TransientError."""
         import asyncssh
 
         presented: list[str] = []
-        for family in tuple(self._families):
+        named = self._login.known_hosts is not None  # then asyncssh asks for the kinds of keys that the file names
+        left = self._families
+        while left:
             witness = _Witness()
             try:
-                session = await self._connect(family, witness)
+                session = await self._connect(() if named else tuple(chain(*left)), witness)
             except asyncssh.HostKeyNotVerifiable:
                 presented.append(witness.presented)
-            except asyncssh.KeyExchangeFailed as error:
-                if "host key" not in str(error):
-                    raise refused(self._place, _NOTHING_IN_COMMON) from None
+                if self._login.known_hosts:
+                    break
+                left = [family for family in left if witness.kind not in family]
             except asyncssh.PermissionDenied:
                 raise self._not_let_in(witness) from None
             except (OSError, asyncssh.Error) as error:
-                raise translate(error, self._place) from None
+                if presented:
+                    break  # it has no key of the kinds that are left: OpenSSH hangs up then
+                if not (named and isinstance(error, asyncssh.ConnectionLost)):
+                    raise self._not_reached(error) from None
+                named = False  # perhaps it has none of the kinds that the file names: see which it has
             else:
-                self._families = [family]
+                self._families = left
                 return session
         raise self._another_server(presented)
 
-    async def _connect(self, family: Sequence[str], witness: _Witness) -> Session:
+    async def _connect(self, host_keys: tuple[str, ...], witness: _Witness) -> Session:
         import asyncssh
 
         login, patience = self._login, self.patience
@@ -99,7 +107,7 @@ class SftpServer:
             login.port,
             client_factory=lambda: _client(login, witness),
             known_hosts=login.known_hosts or ([], [], []),  # empty, not None, which would trust everybody
-            server_host_key_algs=family,
+            server_host_key_algs=host_keys,
             username=login.user,
             client_keys=[login.key] if login.key else None,
             # nothing of this machine's own decides: no configuration, agent, tickets or certificates
@@ -115,9 +123,21 @@ class SftpServer:
         )
         try:
             return Session(connection, await connection.start_sftp_client(path_errors="surrogateescape"))
+        except (asyncssh.ChannelOpenError, asyncssh.SFTPError):
+            if connection.is_closed():
+                raise
+            connection.abort()
+            raise no_sftp(self._place) from None
         except BaseException:
             connection.abort()
             raise
+
+    def _not_reached(self, error: Exception) -> CdpExportsError:
+        import asyncssh
+
+        if isinstance(error, asyncssh.KeyExchangeFailed):
+            return refused(self._place, _NOTHING_IN_COMMON)
+        return translate(error, self._place)
 
     def _another_server(self, presented: Sequence[str]) -> DestinationRefused:
         login = self._login
@@ -153,7 +173,7 @@ def _client(login: Login, witness: _Witness) -> SSHClient:
 
     class Client(asyncssh.SSHClient):
         def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
-            witness.presented = key.get_fingerprint()
+            witness.presented, witness.kind = key.get_fingerprint(), key.get_algorithm()
             return hmac.compare_digest(witness.presented, login.fingerprint or "")
 
         def password_auth_requested(self) -> str | None:
