@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
 from cdp_exports.delivery.chains import Plan, changed, definition_of, full_after_loss, reason_for_full, refuse_new_chain
+from cdp_exports.delivery.lists import pin_list
 from cdp_exports.delivery.member import Member
-from cdp_exports.delivery.pinned_audience import pinned_audience, plain
+from cdp_exports.delivery.pinned_audience import list_types, pinned_audience, plain
 from cdp_exports.delivery.pinning import pin_of, source_pin
 from cdp_exports.delivery.upstream import Upstream
 from cdp_exports.entities.export_time import ExportTime
@@ -87,9 +89,15 @@ def _fresh(member: Member, audience: Audience, upstream: Upstream) -> tuple[Sour
 
 
 def _lists(member: Member, audience: Audience) -> list[SourcePin]:
-    from cdp_exports.delivery.lists import pin_list
-
-    return [pin_list(member.context, part.segment) for part in audience.parts if part.query is None]
+    """External lists, copied to the state folder as they are now."""
+    context = member.context
+    pins: list[SourcePin] = []
+    for part in audience.parts:
+        declared = context.catalog.segments[part.segment].list
+        if declared is not None:
+            types = list_types(audience, part)
+            pins.append(pin_list(context.open_state(), part.segment, declared, types, context.catalog.root, os.environ))
+    return pins
 
 
 def _continue(member: Member, audience: Audience, upstream: Upstream, last: Delivery, difference: str | None) -> _Continued:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from cdp_exports.delivery import held
 from cdp_exports.delivery.limits import LimitState, limits_of, states
+from cdp_exports.delivery.lists import read_list
 from cdp_exports.delivery.member import Member
-from cdp_exports.delivery.pinned_audience import guarded_as_now, pinned_audience
+from cdp_exports.delivery.pinned_audience import guarded_as_now, list_types, pinned_audience
 from cdp_exports.delivery.pinning import source_pin
 from cdp_exports.delivery.reading import Reading
 from cdp_exports.delivery.upstream import Upstream
@@ -72,7 +73,7 @@ def evaluated(subjects: Sequence[Subject], upstream: Upstream) -> Generator[dict
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cdp_exports_")))
         for number, group in enumerate(_groups(subjects)):
             stack.enter_context(reading(" and ".join(subject.member.id for subject in group)))
-            tables = _tables(group, upstream)
+            tables = _tables(group, upstream, folder)
             guards: list[tuple[SourcePin, ...]] = []
             questions: list[Question] = []
             for subject in group:
@@ -114,14 +115,28 @@ def _same_version(one: SourcePin, other: SourcePin) -> bool:
     return (one.upto_version, one.upto_commit) == (other.upto_version, other.upto_commit)
 
 
-def _tables(group: Sequence[Subject], upstream: Upstream) -> Tables:
+def _tables(group: Sequence[Subject], upstream: Upstream, folder: Path) -> Tables:
     pins = {pin.dataset: pin for subject in group for pin in subject.pin.sources}
+    lists = {
+        part.segment: list_types(audience, part)
+        for subject in group
+        if (audience := pinned_audience(subject.pin))
+        for part in audience.parts
+        if part.query is None
+    }
     context = group[0].member.context
 
     def pinned(name: str) -> pl.LazyFrame:
-        from cdp_exports.delivery.lists import read_list
-
-        return read_list(context, pins[name]) if pins[name].table_id == "list" else upstream.rows(pins[name])
+        if name not in lists:
+            return upstream.rows(pins[name])
+        declared = context.catalog.segments[name].list if name in context.catalog.segments else None
+        if declared is None:
+            raise HistoryLost(
+                f"The segment {name} was a list when this delivery was pinned, and is none any more.",
+                next_step="Run a new export time: it closes this one.",
+                reason="list_lost",
+            )
+        return read_list(context.open_state(), pins[name], declared, lists[name], folder)
 
     def head(dataset: str) -> pl.LazyFrame | None:
         now = upstream.head(dataset)

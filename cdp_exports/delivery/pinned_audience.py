@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from cdp_exports.ledger.records import Pin
-from cdp_exports.segments.audience import Audience, Way
+from cdp_exports.segments.audience import Audience, Part, Way
 
 
 @cache
@@ -25,6 +25,11 @@ def plain(audience: Audience) -> dict[str, Any]:
 def pinned_audience(pin: Pin) -> Audience | None:
     """Back from plain data; None of a pin of plain rows, or one rebuilt from a manifest."""
     return None if pin.audience is None else _adapter().validate_python(pin.audience)
+
+
+def list_types(audience: Audience, part: Part) -> dict[str, str]:
+    """The columns of a list that are read, with their types."""
+    return {**{name: audience.tables[audience.of][name] for name in part.key}, **part.columns}
 
 
 def guarded_as_now(pinned: Audience, now: Audience | None) -> tuple[Audience, bool]:
