@@ -1,9 +1,10 @@
 """From judged members, and what the receiver had before, to what is sent, counted and kept."""
 
+# ruff: noqa: S608 - names are quoted, expressions were checked
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from cdp_exports.errors import NotCounted
 from cdp_exports.evaluation.inputs import IDENTITY, Answer, Question
@@ -20,14 +21,6 @@ StillThere = Callable[[str], str | None]
 """Of a table of keys (`key_0`, ...): a table of those that are still in the dataset; None: none of them."""
 
 
-@dataclass(frozen=True)
-class Before:
-    """`table`: what was known of members: `key_0`, ..., `identity_0`, ..., `hash`, `reason`; one row a key."""
-
-    table: str
-    held: int
-
-
 def identities(audience: Audience) -> list[str]:
     """The judged columns that are identities, in order."""
     return [f"{VALUE}{number}" for number, field in enumerate(audience.fields) if field.identity]
@@ -40,7 +33,7 @@ def everybody(session: Session, question: Question, judged: Judged) -> Answer:
     status += [f"CAST(NULL AS VARCHAR) AS {quoted(audience.status.reason)}"] if audience.status and question.with_status else []
     columns = [f"{value} AS {quoted(name)}" for name, value, _ in _columns(audience)]
     rows = session.frame(f"SELECT {', '.join([*columns, *status])} FROM {judged.table} WHERE reason IS NULL")
-    counts = {ENTERED: funnel.deliverable, UPDATED: 0, EXITED: 0}
+    counts: dict[str, int] = {ENTERED: funnel.deliverable, UPDATED: 0, EXITED: 0}
     return Answer(
         rows=rows,
         expected=funnel.deliverable,
@@ -63,17 +56,18 @@ def difference(
     session: Session,
     question: Question,
     judged: Judged,
-    before: Before,
+    before: str,
     *,
     funnel: Funnel,
     still_there: StillThere,
     same_identities: bool = True,
 ) -> Answer:
-    """What an increment sends: `judged` are members now, `before` what the same keys were."""
+    """What an increment sends: `judged` are members now, `before` a table of what the same keys were: `key_0`, ..., `identity_0`, ...
+    (only where `same_identities`), `hash`, `reason`; one row a key."""
     audience, since = question.audience, question.since
     assert since
     changed = _changed(session, question, judged, before, still_there, same_identities)
-    found = dict.fromkeys((ENTERED, UPDATED, EXITED), 0)
+    found: dict[str, int] = dict.fromkeys((ENTERED, UPDATED, EXITED), 0)
     exits: dict[str, int] = {}
     for status, why, rows in session.run(
         f"SELECT status, exit, count(*) FROM {changed} WHERE status IS NOT NULL GROUP BY ALL ORDER BY ALL"
@@ -104,7 +98,7 @@ def difference(
     )
 
 
-def _changed(session: Session, question: Question, judged: Judged, before: Before, still_there: StillThere, same_identities: bool) -> str:
+def _changed(session: Session, question: Question, judged: Judged, before: str, still_there: StillThere, same_identities: bool) -> str:
     """A table of the keys of whom anything changed: the judged row, `status` (null: nothing for the receiver), `exit`, `sent_0`, ...:
     identities as the receiver knows them, `hash`, `reason`, `gone`."""
     audience = question.audience
@@ -131,7 +125,7 @@ def _changed(session: Session, question: Question, judged: Judged, before: Befor
     ]
     differ = "new.key_0 IS NULL OR old.key_0 IS NULL OR new.reason IS DISTINCT FROM old.reason OR new.hash <> old.hash"
     members = f"(FROM {judged.table} WHERE {_has_key(audience)})"
-    joined = f"{members} AS new FULL JOIN {before.table} AS old ON {equal([f'new.{key}' for key in keys], [f'old.{key}' for key in keys])}"
+    joined = f"{members} AS new FULL JOIN {before} AS old ON {equal([f'new.{key}' for key in keys], [f'old.{key}' for key in keys])}"
     changed = session.table("changed", f"SELECT {', '.join(columns)} FROM {joined} WHERE {differ}")
     session.run(f"ALTER TABLE {changed} ADD COLUMN exit VARCHAR")
     session.run(f"UPDATE {changed} SET exit = coalesce(reason, '{DELETED}') WHERE status = '{EXITED}'")
@@ -157,7 +151,8 @@ def _increment(question: Question, changed: str) -> str:
 
 
 def _changed_state(audience: Audience, changed: str) -> str:
-    known = [f"sent_{number} AS {IDENTITY}{number}" for number in range(len(identities(audience)))]
+    held = "CASE WHEN reason IS NULL AND NOT gone THEN"
+    known = [f"{held} sent_{number} END AS {IDENTITY}{number}" for number in range(len(identities(audience)))]
     return f"SELECT {', '.join([*keys_of(audience), *known, 'hash', 'reason', 'gone'])} FROM {changed}"
 
 

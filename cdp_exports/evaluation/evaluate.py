@@ -1,5 +1,7 @@
 """Answers the questions of one export."""
 
+# ruff: noqa: S608 - names are quoted, expressions were checked
+
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
@@ -8,7 +10,8 @@ from pathlib import Path
 
 from cdp_exports.evaluation import phones
 from cdp_exports.evaluation.answering import StillThere, difference, everybody
-from cdp_exports.evaluation.held import held
+from cdp_exports.evaluation.changing import Changing
+from cdp_exports.evaluation.held import held, identities_fit
 from cdp_exports.evaluation.inputs import Answer, Question, Tables
 from cdp_exports.evaluation.judging import Judge, Judged
 from cdp_exports.evaluation.reading import Reading
@@ -51,12 +54,42 @@ class _Evaluation:
 
     def answers(self) -> list[Answer]:
         phones.offer(self.session, [question.audience for question in self.questions])
-        whole = [number for number, question in enumerate(self.questions) if question.since is None or question.way is Way.COMPARED]
         answers: dict[int, Answer] = {}
-        for dataset in dict.fromkeys(self.questions[number].audience.of for number in whole):
-            mine = [number for number in whole if self.questions[number].audience.of == dataset]
-            answers |= dict(zip(mine, self._everybody(dataset, [self.questions[number] for number in mine]), strict=True))
+        ways = {Way.CHANGES: self._by_changes, Way.TOUCHED: self._by_touch, Way.COMPARED: self._everybody}
+        together: dict[tuple[Way, str], list[int]] = {}
+        for number, question in enumerate(self.questions):
+            together.setdefault((self._way(question), question.audience.of), []).append(number)
+        for (way, dataset), numbers in together.items():
+            answers |= dict(zip(numbers, ways[way](dataset, [self.questions[number] for number in numbers]), strict=True))
         return [answers[number] for number in range(len(self.questions))]
+
+    def _way(self, question: Question) -> Way:
+        since = question.since
+        if since is None or (question.way is Way.TOUCHED and not self._same_identities(question)):
+            return Way.COMPARED  # state is then written whole
+        return question.way
+
+    def _same_identities(self, question: Question) -> bool:
+        assert question.since is not None
+        assert question.since.held is not None
+        return identities_fit(self.session, question.audience, question.since.held)
+
+    def _by_changes(self, dataset: str, questions: Sequence[Question]) -> list[Answer]:
+        return [Changing(self.session, self.reading, question, self.columns[dataset]).by_changes() for question in questions]
+
+    def _by_touch(self, dataset: str, questions: Sequence[Question]) -> list[Answer]:
+        """Two scans at most: for those whom consent and suppression touch, and for the groups of duplicates."""
+        works = [Changing(self.session, self.reading, question, self.columns[dataset]) for question in questions]
+        for condition in (Changing.guarded, Changing.grouped):
+            asked = [(work, found) for work in works if (found := condition(work)) is not None]
+            if asked:
+                with self.reading.pinned(dataset) as rows:
+                    key = questions[0].audience.key
+                    kept, flags = sweep(self.session, rows, dataset, self.columns[dataset], key, [found for _, found in asked])
+                for (work, _), flag in zip(asked, flags, strict=True):
+                    work.add(kept, flag)
+                self.session.drop(kept)
+        return [work.by_touch() for work in works]
 
     def _everybody(self, dataset: str, questions: Sequence[Question]) -> list[Answer]:
         """Every member now, out of one scan of the dataset."""
@@ -86,7 +119,7 @@ class _Evaluation:
         if question.since is None:
             return everybody(self.session, question, judged)
         assert question.since.held is not None
-        before, same = held(self.session, question.audience, question.since.held)
+        before, same = held(self.session, question.audience, question.since.held), self._same_identities(question)
         return difference(
             self.session,
             question,

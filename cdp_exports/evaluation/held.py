@@ -1,40 +1,42 @@
 """What the receiver holds, out of the state folder."""
 
+# ruff: noqa: S608 - names are quoted, expressions were checked
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdp_exports.evaluation.answering import Before, identities
 from cdp_exports.evaluation.inputs import IDENTITY
 from cdp_exports.evaluation.judging import keys_of
 from cdp_exports.evaluation.session import Session
-from cdp_exports.evaluation.sql import among, equal, numbered
+from cdp_exports.evaluation.sql import among, equal
 from cdp_exports.segments.audience import Audience
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-def held(session: Session, audience: Audience, state: pl.LazyFrame, only: str | None = None) -> tuple[Before, bool]:
-    """The newest row of every key that is a member's; `only`: a table of keys to which it is confined.
+def identities_fit(session: Session, audience: Audience, state: pl.LazyFrame) -> bool:
+    """Whether the state has identities of the number and types that the audience has now."""
+    types = [field.expression.type for field in audience.fields if field.identity]
+    columns = [f"CAST(NULL AS {type_}) AS {IDENTITY}{number}" for number, type_ in enumerate(types)]
+    wanted = session.frame(f"SELECT {', '.join(['1 AS one', *columns])} WHERE false").collect_schema()
+    return [item for item in state.collect_schema().items() if item[0].startswith(IDENTITY)] == list(wanted.items())[1:]
 
-    Also whether its identities are those of the audience; where they are not, they are not there.
-    """
-    keys, count = keys_of(audience), len(identities(audience))
-    names = state.collect_schema().names()
-    stored = [name for name in names if name.startswith(IDENTITY)]
+
+def held(session: Session, audience: Audience, state: pl.LazyFrame, only: str | None = None) -> str:
+    """A table of the newest row of every key that is a member's: key, identities, hash, reason; `only`: of the keys in this table."""
+    keys = keys_of(audience)
+    stored = [name for name in state.collect_schema().names() if name.startswith(IDENTITY)]
     columns = [*keys, *stored, "hash", "reason", "gone", "sequence"]
     with session.stream(state, dict.fromkeys(columns), "What the receiver holds", "the state folder") as rows:
         confined = f" WHERE {among(keys, only)}" if only else ""
         every = session.table("state", f"SELECT {', '.join(columns)} FROM {rows}{confined}")
-    deltas = f"SELECT {', '.join(keys)}, max(sequence) AS sequence FROM {every} WHERE sequence > (SELECT min(sequence) FROM {every}) GROUP BY ALL"
+    whole = f"(SELECT min(sequence) FROM {every})"
+    later = f"SELECT {', '.join(keys)}, max(sequence) AS sequence FROM {every} WHERE sequence > {whole} GROUP BY ALL"
     same = equal([f"one.{key}" for key in keys], [f"later.{key}" for key in keys])
     kept = ", ".join(f"one.{name}" for name in columns if name not in ("gone", "sequence"))
-    table = session.table(
-        "held",
-        f"SELECT {kept} FROM {every} AS one LEFT JOIN ({deltas}) AS later ON {same} "
-        "WHERE NOT one.gone AND one.sequence >= coalesce(later.sequence, one.sequence)",
-    )
+    newest = "NOT one.gone AND one.sequence >= coalesce(later.sequence, one.sequence)"
+    table = session.table("held", f"SELECT {kept} FROM {every} AS one LEFT JOIN ({later}) AS later ON {same} WHERE {newest}")
     session.drop(every)
-    fits = stored == numbered(IDENTITY, count)
-    return Before(table, session.number(f"SELECT count(*) FROM {table} WHERE reason IS NULL")), fits
+    return table

@@ -1,5 +1,7 @@
 """Every member of a segment with the values that would be sent, and why it is not sent where it is not."""
 
+# ruff: noqa: S608 - names are quoted, expressions were checked
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -60,7 +62,7 @@ class Judge:
         """
         rows = self._rows(relation, where, keep is not None)
         if self.audience.contacts and self.audience.contacts.how != "explode":
-            rows = self._one_row_an_account(rows)
+            rows = self._one_row_an_account(rows, keep is not None)
         table = self.session.table("judged", self._reasoned(rows), self.subject)
         self._assert_key(table)
         if self.audience.dedupe_by:
@@ -83,8 +85,8 @@ class Judge:
             f"({' OR '.join(self.reading.is_listed(listed, self.moment) for listed in audience.suppressions) or 'false'}) AS listed"
         )
         own = [_column(audience.of, name) for name in audience.key]
-        if ranked and audience.keep_by:
-            order = [at_(audience.keep_by), *(_column(*column) for column in key_of(audience))]
+        if ranked:
+            order = [*([at_(audience.keep_by)] if audience.keep_by else []), *(_column(*column) for column in key_of(audience))]
             select.append(f"row_number() OVER (ORDER BY {', '.join(order)}) AS rank")
         source = f"{relation} AS {quoted(audience.of)}"
         for part in audience.parts:
@@ -114,7 +116,7 @@ class Judge:
             found.append(self.reading.consents(consent, dataset, key, [_column(owner, name) for name in key]))
         return found
 
-    def _one_row_an_account(self, rows: str) -> str:
+    def _one_row_an_account(self, rows: str, ranked: bool) -> str:
         """Contacts without consent and suppressed ones are never part of it."""
         contacts = self.audience.contacts
         assert contacts
@@ -126,7 +128,7 @@ class Judge:
         ]
         select += [f"first(group_{number} ORDER BY place) AS group_{number}" for number in range(len(self.audience.dedupe_by))]
         select += ["first(newest ORDER BY place) AS newest"] if self.audience.newest_by else []
-        select += ["min(rank) AS rank"] if " AS rank" in rows else []
+        select += ["min(rank) AS rank"] if ranked else []
         names = ", ".join(numbered("contact_", len(contacts.key)))
         null = " OR ".join(f"{name} IS NULL" for name in numbered("contact_", len(contacts.key)))
         select += [

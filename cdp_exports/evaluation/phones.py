@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from cdp_exports.evaluation.session import Session
-from cdp_exports.segments.audience import Audience
 
 
 def e164(number: str | None, country: str | None) -> str | None:
@@ -25,5 +25,7 @@ def e164(number: str | None, country: str | None) -> str | None:
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) if phonenumbers.is_valid_number(parsed) else None
 
 
-def offer(session: Session, audiences: Sequence[Audience]) -> None:
-    """As the SQL function `e164`, where any SQL calls it."""
+def offer(session: Session, compiled: Sequence[object]) -> None:
+    """As the SQL function `e164`, where any of what was compiled calls it."""
+    if any("e164(" in repr(one).lower() for one in compiled):
+        session.offer("e164", lru_cache(maxsize=100_000)(e164), ["VARCHAR", "VARCHAR"], "VARCHAR")

@@ -1,5 +1,7 @@
 """Tables of datasets, lists and queries within one evaluation: each dataset is read once, with the columns that somebody needs."""
 
+# ruff: noqa: S608 - names are quoted, expressions were checked
+
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -26,7 +28,7 @@ class Reading:
         self._columns = columns
         self._loaded: set[str] = set()
         self._guards: dict[tuple[str, ...], str] = {}
-        self._frames: dict[int, tuple[pl.LazyFrame, str]] = {}
+        self._frames: dict[tuple[int | str, ...], tuple[pl.LazyFrame, str]] = {}  # with the frame, so that its id stays its own
 
     def load(self, datasets: Iterable[str]) -> None:
         """As tables of their names."""
@@ -55,12 +57,14 @@ class Reading:
     def schema(self, dataset: str) -> pl.Schema:
         return self._tables.pinned(dataset).collect_schema()
 
-    def rows_of(self, frame: pl.LazyFrame, dataset: str, *, more: Sequence[str] = ()) -> str:
-        """A table with the rows of a frame that came with a question; a frame that several came with is read once."""
-        if id(frame) not in self._frames:
-            with self.stream(frame, dataset, {**self._columns[dataset], **dict.fromkeys(more)}) as rows:
-                self._frames[id(frame)] = frame, self._session.table("rows", f"FROM {rows}")
-        return self._frames[id(frame)][1]
+    def rows_of(self, frame: pl.LazyFrame, dataset: str, names: Sequence[str]) -> str:
+        """A table with columns of a frame that came with a question; a frame that several came with is read once."""
+        wanted = (id(frame), *names)
+        if wanted not in self._frames:
+            declared = self._columns[dataset]
+            with self.stream(frame, dataset, {name: declared.get(name) for name in names}) as rows:
+                self._frames[wanted] = frame, self._session.table("rows", f"FROM {rows}")
+        return self._frames[wanted][1]
 
     def part(self, part: Part, audience: Audience, moment: datetime) -> None:
         """A table of the segment's name: its key, and columns beside it."""

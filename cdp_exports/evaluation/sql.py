@@ -24,7 +24,8 @@ def text(value: str) -> str:
 
 
 def numbered(prefix: str, how_many: int) -> list[str]:
-    """
+    """Names of columns.
+
     >>> numbered("key_", 2)
     ['key_0', 'key_1']
     """

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cdp_exports.errors import SourceUnreadable
 
 if TYPE_CHECKING:
     import polars as pl
-    import pyarrow as pa
 
 
 class Stream:
@@ -25,7 +24,7 @@ class Stream:
             if column not in schema:
                 self.refuse(f"has no column {column} any more, which the catalog declares")
         wanted = frame.select(columns)
-        self.reader = pa.RecordBatchReader.from_batches(wanted.collect_schema().to_frame().to_arrow().schema, self._batches(wanted))
+        self.reader: Any = pa.RecordBatchReader.from_batches(wanted.collect_schema().to_frame().to_arrow().schema, self._batches(wanted))
 
     def refuse(self, what: str) -> NoReturn:
         raise SourceUnreadable(f"{self._subject}: {what}.", next_step=f"Correct {self._promised_in}, or the table.")
@@ -33,7 +32,7 @@ class Stream:
     def close(self) -> None:
         self.reader.close()
 
-    def _batches(self, frame: pl.LazyFrame) -> Iterator[pa.RecordBatch]:
+    def _batches(self, frame: pl.LazyFrame) -> Iterator[Any]:
         try:
             for rows in frame.collect_batches(maintain_order=False, lazy=True):
                 yield from rows.to_arrow().to_batches()

@@ -70,4 +70,4 @@ def profiles(*rows: Mapping[str, Any]) -> pl.LazyFrame:
 
 
 def tables(pinned: Mapping[str, pl.LazyFrame], head: Mapping[str, pl.LazyFrame] | None = None) -> Tables:
-    return Tables(pinned=lambda name: pinned[name], head=lambda name: (head or {}).get(name))
+    return Tables(pinned=lambda name: pinned[name], head=(head or {}).get)
