@@ -151,5 +151,11 @@ SHAPES: Mapping[str, Document] = {
     "replay": _DELIVERIES,
     "resolve": _DELIVERIES,
     "adopt": {"export": "commerce_to_lake", "adopted": {"orders": 7}},
+    "columns": {
+        "dataset": "profiles",
+        "file": "/srv/acme/catalog/datasets/profiles.yaml",
+        "columns": [{"name": "profile_id", "type": "BIGINT", "declared": "bigint"}],
+        "written": False,
+    },
 }
 """By command. `history` tells its entries apart by `type`."""

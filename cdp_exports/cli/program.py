@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from cdp_exports.cli.columns import dataset_columns
 from cdp_exports.cli.demo import demo
 from cdp_exports.cli.ending import INTERRUPTED, explain, explain_fault
 from cdp_exports.cli.history import history
@@ -66,6 +67,7 @@ for command in (
     replay_delivery,
     resolve_delivery,
     adopt_deliveries,
+    dataset_columns,
     schema,
 ):
     program.add_command(command)
