@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from cdp_exports.catalog.load import KINDS, load
 from cdp_exports.entities.environment import Environment
 from cdp_exports.errors import DeclarationError
-from cdp_exports_tests.catalog.declaring import VALID, problems, write
+from cdp_exports_tests.catalog.declaring import PEOPLE, VALID, problems, write
 
 Object = dict[str, Any]
 Objects = dict[str, Object]  # by file
@@ -33,7 +33,12 @@ def objects(required: dict[str, st.SearchStrategy[Any]], optional: dict[str, st.
 
 ENVIRONMENTS = objects(
     {"name": IDS},
-    {"audience": st.sampled_from(["individuals", "accounts"]), "time_zone": st.sampled_from(["UTC", "Asia/Kolkata"]), "ledger": REFERENCE},
+    {
+        "audience": st.sampled_from(["individuals", "accounts"]),
+        "time_zone": st.sampled_from(["UTC", "Asia/Kolkata"]),
+        "ledger": REFERENCE,
+        "state": st.just({"type": "local", "folder": "kept"}),
+    },
 )
 DATASETS = objects(
     {
@@ -45,8 +50,8 @@ DATASETS = objects(
     {"role": st.sampled_from(["profile", "event"]), "key": COLUMNS, "description": TEXT, "owners": st.lists(st.just("team:a"), max_size=1)},
 )
 CONNECTIONS = st.one_of(
-    objects({"type": st.just("local"), "folder": st.sampled_from(["x", "/x/y"])}, {"description": TEXT}),
-    objects({"type": st.just("s3"), "bucket": st.just("acme")}, {"folder": st.just("a/b"), "region": st.just("eu-west-3")}),
+    objects({"type": st.just("local"), "folder": st.sampled_from(["x", "/x/y"])}, {"description": TEXT, "purpose": st.just("marketing")}),
+    objects({"type": st.just("s3"), "bucket": st.just("acme")}, {"folder": st.just("a/b"), "accepts": st.just(["people"])}),
 )
 FORMATS = st.one_of(
     objects({"type": st.just("parquet")}, {"compression": st.sampled_from(["zstd", "none"]), "max_rows_per_file": st.integers(1, 10**12)}),
@@ -63,6 +68,35 @@ SCHEDULES = st.sampled_from(
         {"cron": "0 5 * * mon"},
     ]
 )
+PROFILES: Object = {
+    "role": "profile",
+    "source": {"format": "delta", "uri": "data/profiles"},
+    "key": ["profile_id"],
+    "columns": {"profile_id": "bigint", "email": "varchar", "value": "double", "seen": "timestamptz", "opt_in": "boolean"},
+    "consent": {"marketing": "opt_in"},
+}
+PREDICATES = st.sampled_from(["value > 500", "email IS NOT NULL AND NOT opt_in", "seen >= export_time - INTERVAL 30 DAY"])
+FIELDS = st.lists(
+    st.sampled_from(
+        [
+            {"from": "email", "to": "EMAIL", "transforms": ["trim", "lower", "sha256"], "identity": True},
+            {"from": "value", "required": True},
+            {"from": "round(value)", "to": "rounded"},
+            {"value": 5, "to": "constant"},
+        ]
+    ),
+    max_size=4,
+    unique_by=lambda field: field.get("to"),
+)
+SEGMENT_EXPORTS = {
+    "fields": FIELDS,
+    "dedupe_by": st.just(["lower(email)"]),
+    "send": st.sampled_from([["entered"], ["exited", "entered"]]),
+    "status": st.just({"column": "what", "entered": "+", "updated": "*", "exited": "-"}),
+    "limits": st.sampled_from([{"audience": {"max": 10, "min": 5}, "over": "truncate", "keep_by": "value DESC"}, {"delivery": {"max": 5}}]),
+    "mode": st.just("full"),
+    "on_change": st.just("difference"),
+}
 
 
 @st.composite
@@ -73,7 +107,25 @@ def catalogs(draw: st.DrawFn) -> Objects:
     files: Objects = {"environment.yaml": draw(ENVIRONMENTS)}
     files |= {f"datasets/{name}.yaml": draw(DATASETS) for name in datasets}
     files |= {f"connections/{name}.yaml": draw(CONNECTIONS) for name in connections}
-    for name in draw(st.lists(IDS, min_size=1, max_size=3, unique=True)):
+    files["datasets/zz_profiles.yaml"] = dict(PROFILES)
+    segments: list[str] = []
+    for name in draw(st.lists(IDS.map("s_{}".format), min_size=1, max_size=3, unique=True)):
+        ways = [st.fixed_dictionaries({"of": st.just("zz_profiles"), "where": PREDICATES})]
+        if segments:
+            ways.append(
+                st.fixed_dictionaries({way: st.just(list(segments)) for way in draw(st.sampled_from([["any_of"], ["all_of", "none_of"]]))})
+            )
+        files[f"segments/{name}.yaml"] = draw(st.one_of(ways))
+        segments.append(name)
+    for name in draw(st.lists(IDS.map("e_{}".format), max_size=2, unique=True)):
+        required = {
+            "kind": st.just("segment"),
+            "connection": st.sampled_from(connections),
+            "segments": st.lists(st.sampled_from(segments), min_size=1, unique=True),
+            "path": st.just("of_{export_id}/{segment_id}/exportTime={export_time}"),
+        }
+        files[f"exports/{name}.yaml"] = draw(objects(required, {**SEGMENT_EXPORTS, "format": FORMATS, "schedule": SCHEDULES}))
+    for name in draw(st.lists(IDS.map("d_{}".format), min_size=1, max_size=3, unique=True)):
         members = st.lists(st.sampled_from(datasets), min_size=1, unique=True)
         files[f"exports/{name}.yaml"] = draw(
             objects(
@@ -100,7 +152,7 @@ def texts(files: Objects) -> dict[str, str | bytes | None]:
 
 
 @given(catalogs())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 def test_a_valid_catalog_reads_back(files: Objects) -> None:
     with tempfile.TemporaryDirectory() as folder:
         catalog = load(write(Path(folder), texts(files)))
@@ -115,10 +167,17 @@ def test_a_valid_catalog_reads_back(files: Objects) -> None:
 
 
 @given(files=catalogs(), data=st.data())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 def test_a_mistake_is_told_with_file_and_line_and_no_secret(files: Objects, data: st.DataObject) -> None:
-    mistake = data.draw(st.sampled_from(["unknown key", "wrong type", "dangling reference", "literal secret", "duplicate key"]))
-    prefix = {"dangling reference": "exports/", "literal secret": ("environment", "connections/", "datasets/")}.get(mistake, "")
+    mistake = data.draw(
+        st.sampled_from(["unknown key", "wrong type", "dangling reference", "literal secret", "duplicate key", "wrong SQL"])
+    )
+    places = {
+        "dangling reference": ("exports/", "segments/"),
+        "literal secret": ("environment", "connections/", "datasets/"),
+        "wrong SQL": "segments/",
+    }
+    prefix = places.get(mistake, "")
     file = data.draw(st.sampled_from(sorted(name for name in files if name.startswith(prefix))))
     declared = files[file]
     written = texts(files)
@@ -132,7 +191,12 @@ def test_a_mistake_is_told_with_file_and_line_and_no_secret(files: Objects, data
         if mistake == "wrong type":
             key, value = data.draw(st.sampled_from(sorted(declared))), [{"a": {"b": SECRET}}]
         elif mistake == "dangling reference":
-            key, value = data.draw(st.sampled_from([("connection", "zz_nowhere"), ("datasets", [*declared["datasets"], "zz_nowhere"])]))
+            held = [key for key in ("connection", "datasets", "segments", "of", "all_of", "any_of", "none_of") if key in declared]
+            key = data.draw(st.sampled_from(held))
+            value = [*declared[key], "zz_nowhere"] if isinstance(declared[key], list) else "zz_nowhere"
+        elif mistake == "wrong SQL":
+            declared = files[file] = {"of": "zz_profiles", "where": f"emial = '{SECRET}'"}
+            key, value = "where", declared["where"]
         elif file.startswith("datasets/"):
             key, value = "source", {"format": "delta", "uri": "x", "options": {"aws_secret_access_key": SECRET}}
         elif file.startswith("connections/"):
@@ -171,6 +235,15 @@ FRAGMENTS = st.lists(
             "source: {format: delta, uri: x}",
             "name: acme",
             "time_zone: ",
+            "kind: segment",
+            "segments: [vips]",
+            "fields: [{from: email}]",
+            "of: profiles",
+            "where: ",
+            "value > 5",
+            "any_of: [vips]",
+            "list: {uri: x, format: csv}",
+            "columns: {",
             "\n",
             "  ",
             "- ",
@@ -195,18 +268,29 @@ FRAGMENTS = st.lists(
 
 
 @given(
-    file=st.sampled_from(["environment.yaml", "connections/lake.yaml", "datasets/orders.yaml", "exports/to_lake.yaml"]),
+    file=st.sampled_from(
+        [
+            "environment.yaml",
+            "connections/lake.yaml",
+            "connections/crm.yaml",
+            "datasets/orders.yaml",
+            "datasets/profiles.yaml",
+            "segments/vips.yaml",
+            "exports/to_lake.yaml",
+            "exports/vips_to_crm.yaml",
+        ]
+    ),
     content=st.one_of(st.binary(max_size=80), FRAGMENTS.map(str.encode)),
 )
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=150)
 def test_any_file_is_read_or_refused(file: str, content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        found = problems(write(Path(folder), {file: content}))
+        found = problems(write(Path(folder), {**PEOPLE, file: content}))
     assert all(problem.startswith("catalog/") for problem in found)
 
 
 OBJECTS: Objects = {
-    "environment.yaml": {"name": "acme", "time_zone": "UTC"},
+    "environment.yaml": {"name": "acme", "audience": "accounts", "time_zone": "UTC", "state": {"type": "local", "folder": "y"}},
     "connections/lake.yaml": {"type": "local", "folder": "x"},
     "connections/s3.yaml": {"type": "s3", "bucket": "acme", "folder": "x", "endpoint_url": "http://x"},
     "datasets/orders.yaml": {"source": {"format": "delta", "uri": "x"}, "key": ["id"], "asset_key": ["x"], "owners": []},
@@ -220,6 +304,48 @@ OBJECTS: Objects = {
         "schedule": {"every": "3h"},
         "formerly": "x",
     },
+    "connections/crm.yaml": {
+        "type": "local",
+        "folder": "crm",
+        "purpose": "marketing",
+        "suppress": [{"dataset": "zz_profiles", "column": "email", "matches": "email"}],
+        "accepts": ["people"],
+    },
+    "datasets/zz_profiles.yaml": PROFILES,
+    "datasets/contacts.yaml": {
+        "role": "contact",
+        "source": {"format": "delta", "uri": "x"},
+        "key": ["id"],
+        "columns": {"id": "uuid", "firm": "bigint", "email": "varchar", "ok": "boolean"},
+        "consent": {"marketing": "ok"},
+    },
+    "datasets/firms.yaml": {"role": "account", "source": {"format": "delta", "uri": "x"}, "key": ["id"], "columns": {"id": "bigint"}},
+    "segments/vips.yaml": {"of": "zz_profiles", "where": "value > 5", "owners": [], "description": "x", "formerly": "x"},
+    "segments/asked.yaml": {"of": "zz_profiles", "sql": "SELECT profile_id FROM zz_profiles"},
+    "segments/listed.yaml": {"of": "zz_profiles", "list": {"uri": "x", "format": "csv"}},
+    "segments/all.yaml": {"all_of": ["vips"], "any_of": ["asked"], "none_of": ["listed"]},
+    "segments/companies.yaml": {"of": "firms", "where": "id > 5"},
+    "exports/people.yaml": {
+        "kind": "segment",
+        "connection": "crm",
+        "segments": ["vips", "all"],
+        "fields": [{"from": "email", "to": "E", "transforms": ["trim", {"e164": "FR"}], "identity": True}, {"value": 1, "to": "c"}],
+        "include_key": False,
+        "dots": "keep",
+        "dedupe_by": ["email"],
+        "newest_by": "seen",
+        "send": ["entered", "exited"],
+        "status": {"column": "s"},
+        "limits": {"over": "truncate", "keep_by": "value", "audience": {"max": 5}, "delivery": {"min": 1}, "warn_at": 0.5},
+        "on_change": "full",
+    },
+    "exports/their_contacts.yaml": {
+        "kind": "segment",
+        "connection": "crm",
+        "segments": ["companies"],
+        "project": {"dataset": "contacts", "by": ["firm"], "how": "arrays", "where": "ok", "order_by": "id DESC"},
+        "fields": [{"from": "email"}],
+    },
 }
 HOSTILE = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"])) | st.sampled_from(
     ["", "\0", "..", "/", "http://[", "http://x:port", "http://x:99999999", "{export_time}", "~", "a" * 300, "a/" * 300]
@@ -232,8 +358,12 @@ VALUES = st.recursive(
 )
 
 
+def test_the_objects_to_be_changed_are_valid(tmp_path: Path) -> None:
+    assert problems(write(tmp_path, texts(OBJECTS))) == []
+
+
 @given(place=st.sampled_from([(file, key) for file, declared in OBJECTS.items() for key in declared]), value=HOSTILE | VALUES)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 def test_any_value_of_any_key_is_read_or_refused(place: tuple[str, str], value: object) -> None:
     file, key = place
     changed = "".join(f"{name}: {json.dumps(value if name == key else given)}\n" for name, given in OBJECTS[file].items())
