@@ -8,4 +8,5 @@ pytest_plugins = [
     "cdp_exports_tests.servers.openssh",
     "cdp_exports_tests.servers.postgres",
     "cdp_exports_tests.servers.seaweedfs",
+    "cdp_exports_tests.servers.gcs",  # after what it imports: pytest rewrites the asserts of what it loads first
 ]

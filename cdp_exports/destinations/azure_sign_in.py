@@ -82,7 +82,8 @@ def _expiry(text: str) -> datetime | None:
 
 
 def _with_string(connection: AzureConnection, text: str, variable: str) -> SignIn:
-    said = dict(part.partition("=")[::2] for part in text.strip().strip(";").split(";"))
+    parts = (part.partition("=") for part in text.strip().split(";"))
+    said = {name: value for name, _, value in parts}
     host = f"{connection.account}.blob.{said.get('EndpointSuffix', 'core.windows.net')}"
     endpoint = said.get("BlobEndpoint") or f"{said.get('DefaultEndpointsProtocol', 'https')}://{host}"
     if said.get("AccountName", connection.account) != connection.account:

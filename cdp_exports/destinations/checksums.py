@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 PART_SIZE = 16 << 20
 """Bytes in every part but the last; a file shorter than this goes in one request."""
@@ -51,12 +51,12 @@ class Crc32c:
     """CRC-32C of the whole file, big-endian, in base64: what Google Cloud Storage computes of every object."""
 
     def __init__(self) -> None:
-        import google_crc32c
-
-        self._value = google_crc32c.Checksum()
+        self._value: int = 0
 
     def update(self, data: memoryview, /) -> None:
-        self._value.update(data)
+        import google_crc32c
+
+        self._value = cast("int", google_crc32c.extend(self._value, bytes(data)))
 
     def text(self) -> str:
-        return base64.b64encode(self._value.digest()).decode()
+        return base64.b64encode(self._value.to_bytes(4, "big")).decode()

@@ -14,7 +14,7 @@ from cdp_exports.destinations.object_store import ObjectStoreDestination
 from cdp_exports.destinations.patience import Patience
 from cdp_exports.destinations.s3_errors import ANSWERS, translate_boto
 from cdp_exports.destinations.s3_session import open_session
-from cdp_exports.destinations.store_api import Stored
+from cdp_exports.destinations.store_api import Stored, common_folder
 from cdp_exports.entities.capabilities import Proof, capabilities_of
 from cdp_exports.entities.connection import S3Connection
 from cdp_exports.entities.store_address import plain_endpoint
@@ -126,7 +126,7 @@ class S3Api:
         keys = {self._prefix + path for path in paths}
         with self._translated():
             pages = self._client.get_paginator("list_multipart_uploads").paginate(
-                Bucket=self._connection.bucket, Prefix=_common_folder(keys)
+                Bucket=self._connection.bucket, Prefix=common_folder(keys)
             )
             uploads = [(upload.get("Key", ""), upload.get("UploadId", "")) for page in pages for upload in page.get("Uploads", [])]
             for key, upload in uploads:
@@ -187,12 +187,3 @@ def _region(session: boto3.Session) -> str:
 def _place(connection: S3Connection) -> str:
     store = plain_endpoint(connection.endpoint_url) if connection.endpoint_url else "s3:/"
     return "/".join(filter(None, (store, connection.bucket, connection.folder)))
-
-
-def _common_folder(keys: Collection[str]) -> str:
-    """The deepest folder that holds all the keys: one listing finds their uploads."""
-    first, last = min(keys), max(keys)
-    if first == last:
-        return first
-    same = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
-    return first[: first.rfind("/", 0, same) + 1]

@@ -66,3 +66,12 @@ def translated(api: StoreApi, *, but: type[Exception] | tuple[type[Exception], .
         raise
     except (BaseError, OSError) as error:
         raise api.translate(error) from None
+
+
+def common_folder(keys: Collection[str]) -> str:
+    """The deepest folder that holds all the keys: one listing finds their uploads."""
+    first, last = min(keys), max(keys)
+    if first == last:
+        return first
+    same = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    return first[: first.rfind("/", 0, same) + 1]

@@ -13,8 +13,10 @@ from cdp_exports.entities.connection import CONNECTION, LocalConnection
 from cdp_exports.testing.destinations import FileDestinationSuite
 from cdp_exports_tests.destinations.opened import s3_connection
 from cdp_exports_tests.destinations.opened_azure import azure_connection
+from cdp_exports_tests.destinations.opened_gcs import gcs_connection
 from cdp_exports_tests.destinations.opened_sftp import ENVIRON, sftp_connection
 from cdp_exports_tests.servers.azurite import KEY, Container
+from cdp_exports_tests.servers.gcs import GoogleBucket
 from cdp_exports_tests.servers.openssh import Home
 from cdp_exports_tests.servers.seaweedfs import EXPORTER, Bucket
 
@@ -72,3 +74,14 @@ class TestSftp(FileDestinationSuite):
     def _leaves_no_partial_file(self, home: Home, destination: FileDestination):
         yield
         assert home.files() == [found.path for found in destination.list("")]
+
+
+class TestGcs(FileDestinationSuite):
+    @pytest.fixture
+    def destination(self, google_bucket: GoogleBucket, tmp_path: Path) -> FileDestination:
+        return open_destination(gcs_connection(google_bucket), tmp_path, {"KEY": google_bucket.face.key_file()})
+
+    @pytest.fixture(autouse=True)
+    def _leaves_no_open_upload(self, google_bucket: GoogleBucket):
+        yield
+        assert google_bucket.behind.open_uploads() == []
