@@ -23,7 +23,7 @@ def test_a_valid_catalog(tmp_path: Path) -> None:
     catalog = load(write(tmp_path, {"catalog-notes.txt": None, ".schema/export.json": "{}", "exports/.draft.yaml": "nonsense"}))
     assert catalog.root == tmp_path
     assert catalog.environment.name == "acme"
-    assert catalog.exports["to_lake"].datasets == ("orders", "customers")
+    assert catalog.dataset_exports["to_lake"].datasets == ("orders", "customers")
     assert (set(catalog.connections), set(catalog.datasets)) == ({"lake"}, {"orders", "customers"})
 
 

@@ -86,7 +86,7 @@ FIELDS = st.lists(
         ]
     ),
     max_size=4,
-    unique_by=lambda field: field.get("to"),
+    unique_by=lambda field: str(field.get("to")),
 )
 SEGMENT_EXPORTS = {
     "fields": FIELDS,
@@ -110,7 +110,7 @@ def catalogs(draw: st.DrawFn) -> Objects:
     files["datasets/zz_profiles.yaml"] = dict(PROFILES)
     segments: list[str] = []
     for name in draw(st.lists(IDS.map("s_{}".format), min_size=1, max_size=3, unique=True)):
-        ways = [st.fixed_dictionaries({"of": st.just("zz_profiles"), "where": PREDICATES})]
+        ways: list[st.SearchStrategy[Object]] = [st.fixed_dictionaries({"of": st.just("zz_profiles"), "where": PREDICATES})]
         if segments:
             ways.append(
                 st.fixed_dictionaries({way: st.just(list(segments)) for way in draw(st.sampled_from([["any_of"], ["all_of", "none_of"]]))})
