@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from cdp_exports.delivery import held
 from cdp_exports.delivery.chains import Plan, changed, definition_of, full_after_loss, reason_for_full, refuse_new_chain
 from cdp_exports.delivery.lists import pin_list
 from cdp_exports.delivery.member import Member
@@ -104,8 +105,9 @@ def _continue(member: Member, audience: Audience, upstream: Upstream, last: Deli
     """Go on from the last committed delivery.
 
     Raises:
-        HistoryLost: a table is no longer the one that was read.
+        HistoryLost: a table is no longer the one that was read, or what the receiver holds was lost.
     """
+    held.refuse_if_lost(member.context.open_state(), member.chain_up_to(last))
     before = {pin.dataset: pin for pin in last.pin.sources}
     pins: list[SourcePin] = []
     for dataset in audience.datasets:

@@ -242,13 +242,7 @@ def _guard_rows(previous: Delivery, audience: Audience, upstream: Upstream) -> d
 
 
 def _held(member: Member, previous: Delivery, folder: Path) -> pl.LazyFrame:
-    return held.read(member.context.open_state(), chain_of(member, previous), folder)
-
-
-def chain_of(member: Member, last: Delivery) -> list[Delivery]:
-    """The committed deliveries of a chain up to one of them, oldest first."""
-    committed = member.context.ledger.committed(member.environment, member.exports, member.members)
-    return [delivery for delivery in committed if delivery.chain == last.chain and delivery.sequence <= last.sequence]
+    return held.read(member.context.open_state(), member.chain_up_to(previous), folder)
 
 
 def _reading(subject: Subject, answer: Answer, guards: tuple[SourcePin, ...]) -> Reading:

@@ -106,7 +106,7 @@ def _of_segment(member: Member, key: Sequence[str], delivery: Delivery, before: 
         if guarded and (sent := _searched(member, key, delivery)) and sent[0].sent is not False:
             return sent  # whoever consented then may not now, so that only the files know who was sent
         now = judged(member, delivery, key)
-        was = _NOBODY if full or before is None else kept_.get(before.id) or judged(member, before, key)
+        was = _NOBODY if full or before is None else kept_[before.id] if before.id in kept_ else judged(member, before, key)
         if now is not None and was is not None:
             if guarded:
                 now = {contact: _not_sent_then(standing) for contact, standing in now.items()}

@@ -80,6 +80,20 @@ def read(state: FileDestination, chain: Sequence[Delivery], folder: Path) -> pl.
     return pl.concat(frames, how="vertical_relaxed")  # a key's type may have been widened
 
 
+def refuse_if_lost(state: FileDestination, chain: Sequence[Delivery]) -> None:
+    """Look whether the files that `read` would need are there, without reading them.
+
+    Raises:
+        HistoryLost: `state_lost`.
+        DestinationRefused, TransientError: the state folder.
+    """
+    needed = parts(chain, compactions(state, chain))
+    there = {found.path for folder in {part.path.rpartition("/")[0] for part in needed} for found in state.list(folder)}
+    for part in needed:
+        if part.path not in there:
+            raise _lost(chain[-1], f"{state.uri(part.path)} is missing")
+
+
 def _downloaded(state: FileDestination, chain: Sequence[Delivery], folder: Path) -> list[tuple[Part, Path]]:
     """A compaction only saves reading: one that is not what it was is passed over."""
     compacted = compactions(state, chain)

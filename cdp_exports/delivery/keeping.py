@@ -6,7 +6,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from cdp_exports.delivery.audience_rows import MEMORY_LIMIT, chain_of
+from cdp_exports.delivery.audience_rows import MEMORY_LIMIT
 from cdp_exports.delivery.held_upkeep import compact, prune
 from cdp_exports.delivery.member import Member
 from cdp_exports.errors import CdpExportsError
@@ -19,5 +19,5 @@ def keep_in_order(member: Member, delivery: Delivery) -> None:
         return
     with suppress(CdpExportsError), tempfile.TemporaryDirectory(prefix="cdp_exports_") as folder:
         state = member.context.open_state()
-        compact(state, chain_of(member, delivery), Path(folder), memory_limit=MEMORY_LIMIT)
+        compact(state, member.chain_up_to(delivery), Path(folder), memory_limit=MEMORY_LIMIT)
         prune(state, member.context.ledger.committed(member.environment, member.exports, member.members))

@@ -120,6 +120,11 @@ class Member:
     def last_committed(self) -> Delivery | None:
         return self.context.ledger.last_committed(self.environment, self.exports, self.members)
 
+    def chain_up_to(self, last: Delivery) -> list[Delivery]:
+        """The committed deliveries of a chain up to one of them, oldest first."""
+        committed = self.context.ledger.committed(self.environment, self.exports, self.members)
+        return [delivery for delivery in committed if delivery.chain == last.chain and delivery.sequence <= last.sequence]
+
     def open_deliveries(self) -> list[Delivery]:
         return self.context.ledger.open_deliveries(self.environment, self.exports, self.members)
 
