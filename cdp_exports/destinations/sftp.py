@@ -132,9 +132,8 @@ class SftpDestination:
         if opened is None:
             return None
         file, size = opened
-        content = [chunk async for chunk in read_ahead(sftp, file, size, self._pool.patience.request)]
-        await file.close()
-        return b"".join(content)
+        async with file:
+            return b"".join([chunk async for chunk in read_ahead(sftp, file, size, self._pool.patience.request)])
 
     def _chunks(self, target: str, uri: str) -> Iterator[bytes]:
         chunks = self._stream(target, uri)
@@ -155,9 +154,9 @@ class SftpDestination:
             if opened is None:
                 raise TransientError(f"{uri} was removed while it was looked at.", next_step="Run it again.")
             file, size = opened
-            async for chunk in read_ahead(session.sftp, file, size, self._pool.patience.request):
-                yield chunk
-            await file.close()
+            async with file:
+                async for chunk in read_ahead(session.sftp, file, size, self._pool.patience.request):
+                    yield chunk
 
     def _walk(self, prefix: str, after: str | None) -> Iterator[StoredObject]:
         for entry in sorted(self._entries(prefix), key=lambda entry: entry.name):

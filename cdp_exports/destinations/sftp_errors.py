@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cdp_exports.errors import CdpExportsError, DestinationRefused, TransientError
 
+if TYPE_CHECKING:
+    from asyncssh import SFTPClient
+
+_READ_ONLY_FLAG = 1
 _NO_RIGHT = ("the user has no right to do this", "Give the user the right to write, read and delete there.")
 _NO_SPACE = ("there is no space left on the server", "Free some space there, or name a folder on another disk.")
 _NO_FOLDER = ("there is no such folder", "Create it on the server, or correct the connection's `folder`.")
@@ -28,20 +34,8 @@ def refused(place: str, what: tuple[str, str]) -> DestinationRefused:
     return DestinationRefused(f"{place}: {message}.", next_step=next_step)
 
 
-def no_right(place: str) -> DestinationRefused:
-    return refused(place, _NO_RIGHT)
-
-
-def no_space(place: str) -> DestinationRefused:
-    return refused(place, _NO_SPACE)
-
-
 def no_folder(place: str) -> DestinationRefused:
     return refused(place, _NO_FOLDER)
-
-
-def read_only(place: str) -> DestinationRefused:
-    return refused(place, _READ_ONLY)
 
 
 def in_the_way(place: str) -> DestinationRefused:
@@ -62,6 +56,21 @@ def is_lost(error: BaseException) -> bool:
 
     lost = (OSError, EOFError, asyncssh.DisconnectError, asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection)
     return isinstance(error, lost)
+
+
+async def asked_about_its_disk(sftp: SFTPClient, folder: str, place: str) -> DestinationRefused | None:
+    """OpenSSH says only that something failed where a disk is full or read-only; here it says more, if it knows."""
+    import asyncssh
+
+    try:
+        disk = await sftp.statvfs(folder)
+    except (OSError, asyncssh.Error):  # it is gone, or does not offer this
+        return None
+    if disk.flags & _READ_ONLY_FLAG:
+        return refused(place, _READ_ONLY)
+    if not disk.bavail or (disk.files and not disk.favail):
+        return refused(place, _NO_SPACE)
+    return None
 
 
 def translate(error: Exception, place: str) -> CdpExportsError:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdp_exports.destinations.partial_names import new_partial_name, partial_stem, stem_of_partial
-from cdp_exports.destinations.sftp_errors import in_the_way, no_choice, no_folder
+from cdp_exports.destinations.sftp_errors import asked_about_its_disk, in_the_way, no_choice, no_folder
 
 if TYPE_CHECKING:
     from asyncssh import SFTPAttrs, SFTPClient
@@ -57,6 +57,8 @@ class SftpFiles:
 
     async def write_partial(self, sftp: SFTPClient, target: str, content: bytes) -> str:
         """A hidden file beside the target that holds the content, on disk."""
+        import asyncssh
+
         partial, file = await self.open_partial(sftp, target)
         try:
             block = block_size(sftp.limits.max_write_len)
@@ -64,11 +66,12 @@ class SftpFiles:
                 await file.write(content[start : start + block], start)
             await synchronize(file)
             await file.close()
-        except BaseException:
+        except BaseException as error:  # noqa: BLE001 it is raised again
+            known = await asked_about_its_disk(sftp, self.root, self.place) if isinstance(error, asyncssh.SFTPFailure) else None
             with contextlib.suppress(Exception):
                 await file.close()
             await self.remove_partial(sftp, partial)
-            raise
+            raise known or error from None
         return partial
 
     async def remove_partial(self, sftp: SFTPClient, partial: str) -> None:
@@ -154,7 +157,11 @@ class SftpFiles:
             file = await sftp.open(path, "rb", block_size=0)
         except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath, asyncssh.SFTPFileIsADirectory, asyncssh.SFTPNotADirectory):
             return None
-        found = await file.stat()
+        try:
+            found = await file.stat()
+        except BaseException:
+            await file.close()
+            raise
         if is_folder(found):
             await file.close()
             return None
@@ -270,8 +277,10 @@ def _is_file(found: SFTPAttrs) -> bool:
 
 
 def block_size(limit: int) -> int:
-    """Bytes of one request: as many as the server takes; the 4 MiB that asyncssh's own server allows keep the line less busy."""
-    return min(limit, 256 << 10)
+    """Bytes of one request. Every server takes 32 KiB (draft-ietf-secsh-filexfer-02, section 3), which asyncssh does not count on where
+    the server does not say what it takes; more than 256 KiB is not any faster.
+    """
+    return max(32 << 10, min(limit, 256 << 10))
 
 
 async def read_ahead(sftp: SFTPClient, file: SFTPClientFile, size: int, patience: float) -> AsyncGenerator[bytes]:

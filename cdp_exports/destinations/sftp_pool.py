@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from cdp_exports.destinations import sftp_loop
-from cdp_exports.destinations.sftp_errors import is_lost, no_space, read_only, translate
+from cdp_exports.destinations.sftp_errors import asked_about_its_disk, is_lost, translate
 from cdp_exports.destinations.sftp_server import Session, SftpServer
 from cdp_exports.errors import CdpExportsError, DestinationRefused, TransientError
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _CONNECTIONS = 4
-_READ_ONLY = 1  # of statvfs
 
 
 class Pool:
@@ -68,19 +68,20 @@ class Pool:
     @asynccontextmanager
     async def lease(self) -> AsyncGenerator[Session]:
         """A connection for a while. Errors become DestinationRefused or TransientError; one that is lost is not given to others."""
+        import asyncssh
+
         session = await self.take()
+        lost = False
         try:
             yield session
-        except Exception as error:  # noqa: BLE001 whatever it is, it is raised again as ours
-            if is_lost(error):
+        except (OSError, EOFError, asyncssh.Error) as error:
+            lost = is_lost(error)
+            raise (translate(error, self._place) if lost else await self.explained(session, error)) from None
+        finally:
+            if lost:
                 self.drop(session)
-                raise translate(error, self._place) from None
-            self.give_back(session)
-            raise await self.explained(session, error) from None
-        except BaseException:
-            self.give_back(session)
-            raise
-        self.give_back(session)
+            else:
+                self.give_back(session)
 
     async def repeated(self, step: Callable[[SFTPClient], Awaitable[T]], *, within: float | None = None) -> T:
         """Do what may be done twice, again while it fails in a way that may pass. `within`: seconds for one try, default: those of
@@ -98,20 +99,14 @@ class Pool:
         raise failure
 
     async def explained(self, session: Session, error: Exception) -> CdpExportsError:
-        """OpenSSH says only that something failed where a disk is full or read-only: it is asked about the disk."""
         import asyncssh
 
+        known = None
         if isinstance(error, asyncssh.SFTPFailure):
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.patience.request):
-                    disk = await session.sftp.statvfs(self._folder)
-            except (OSError, asyncssh.Error):  # it is gone, or does not offer this
-                return translate(error, self._place)
-            if disk.flags & _READ_ONLY:
-                return read_only(self._place)
-            if not disk.bavail or (disk.files and not disk.favail):
-                return no_space(self._place)
-        return translate(error, self._place)
+                    known = await asked_about_its_disk(session.sftp, self._folder, self._place)
+        return known or translate(error, self._place)
 
 
 def _close(sessions: list[Session]) -> None:

@@ -67,7 +67,7 @@ class SftpServer:
 
     def __init__(self, login: Login, place: str, patience: Patience) -> None:
         self._login, self._place, self.patience = login, place, patience
-        self._families = _FAMILIES
+        self._families: Sequence[Sequence[str]] = _FAMILIES
 
     async def connect(self) -> Session:
         """Raises DestinationRefused or TransientError."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cdp_exports.destinations.sftp_server import Session
 
 _REQUESTS_AT_ONCE = 128
+_BATCH = 256 << 10
 
 
 @dataclass
@@ -42,18 +43,21 @@ class Upload:
         self._cuts = 0
         self.partial = ""
         self.size = 0
-        self.block = 0  # bytes of a block at most
+        self._block = 0  # bytes of a block
+        self.batch = 0  # bytes that are best sent in one call: whole blocks
 
     async def start(self) -> None:
         await self._going_on(self._connected)
 
-    async def send(self, block: bytes) -> None:
-        """Put a block on its way; waits until there is room for it."""
-        while self._sent and (self.size - next(iter(self._sent)) >= WINDOW or len(self._sent) >= _REQUESTS_AT_ONCE):
-            await self._going_on(self._confirm_one)
-        await self._going_on(self._connected)
-        self._put_on_its_way(self.size, block)
-        self.size += len(block)
+    async def send(self, data: bytes) -> None:
+        """Put the next bytes on their way; waits while there is no room for them."""
+        for start in range(0, len(data), self._block):
+            block = data[start : start + self._block]
+            while self._sent and (self.size - next(iter(self._sent)) >= WINDOW or len(self._sent) >= _REQUESTS_AT_ONCE):
+                await self._going_on(self._confirm_one)
+            await self._going_on(self._connected)
+            self._put_on_its_way(self.size, block)
+            self.size += len(block)
 
     async def finish(self) -> None:
         """Everything is confirmed, on the server's disk, and the file closed."""
@@ -88,12 +92,14 @@ class Upload:
         """What `_going_on` sees to before every step."""
 
     async def _going_on(self, step: Callable[[], Awaitable[None]]) -> None:
+        import asyncssh
+
         while True:
             try:
                 if self._file is None:
                     await self._connect()
                 return await step()
-            except Exception as error:  # noqa: BLE001 what is none of a cut is raised again, translated
+            except (OSError, EOFError, asyncssh.Error, TransientError) as error:
                 await self._recover(error)
 
     async def _connect(self) -> None:
@@ -104,7 +110,8 @@ class Upload:
                 self._file = await sftp.open(self.partial, "r+b", block_size=0)
             else:
                 self.partial, self._file = await self._files.open_partial(sftp, self._target)
-                self.block = block_size(sftp.limits.max_write_len)
+                self._block = block_size(sftp.limits.max_write_len)
+                self.batch = self._block * max(1, _BATCH // self._block)
         for offset, sent in self._sent.items():
             self._put_on_its_way(offset, sent.block)
 
@@ -115,10 +122,10 @@ class Upload:
     async def _recover(self, error: Exception) -> None:
         """Wait before the next try after a cut; raise anything else."""
         self._cancel()
-        session, self._session, self._file = self._session, None, None
+        session = self._session
         if session is not None and not is_lost(error):
-            self._pool.give_back(session)
             raise await self._pool.explained(session, error) from None
+        self._session = self._file = None
         if session is not None:
             self._pool.drop(session)
         failure = translate(error, self._files.place)

@@ -40,12 +40,12 @@ class SftpWriter:
             raise ValueError("the file is closed")
         view = memoryview(data).cast("B")
         self._crc = isal_zlib.crc32(view, self._crc)
-        length, block = len(view), self._upload.block
+        length, batch = len(view), self._upload.batch
         while view:
-            room = block - len(self._rest)
+            room = batch - len(self._rest)
             self._rest += view[:room]
             view = view[room:]
-            if len(self._rest) == block:
+            if len(self._rest) == batch:
                 self._send()
         return length
 
@@ -66,8 +66,8 @@ class SftpWriter:
                 run(self._abort(renaming=state == "renaming"))
 
     def _send(self) -> None:
-        block, self._rest = bytes(self._rest), bytearray()
-        run(self._upload.send(block))
+        data, self._rest = bytes(self._rest), bytearray()
+        run(self._upload.send(data))
 
     async def _finish(self) -> None:
         await self._upload.finish()
@@ -89,10 +89,10 @@ class SftpWriter:
             return None
         file, size = opened
         crc = seen = 0
-        async for chunk in read_ahead(sftp, file, size, self._pool.patience.request):
-            crc = isal_zlib.crc32(chunk, crc)
-            seen += len(chunk)
-        await file.close()
+        async with file:
+            async for chunk in read_ahead(sftp, file, size, self._pool.patience.request):
+                crc = isal_zlib.crc32(chunk, crc)
+                seen += len(chunk)
         return seen, crc
 
     async def _publish(self, sftp: SFTPClient) -> None:

@@ -37,7 +37,7 @@ def openssh() -> Iterator[OpensshServer]:
 
 def _with_key(home: Home, text: str, /, **changes) -> SftpDestination:
     environ = {"KEY": text, "PASSPHRASE": PASSPHRASE}
-    return open_home(home, environ=environ, **{"password": None, "private_key": Secret(env="KEY"), **changes})
+    return open_home(home, environ=environ, password=None, private_key=Secret(env="KEY"), **changes)
 
 
 def _refused(call, kind: type[CdpExportsError]) -> str:
