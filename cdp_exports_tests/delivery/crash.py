@@ -74,10 +74,12 @@ def run(folder: Path, export_time: str, steps: Steps) -> Outcome:
     world = World(folder)
     context = world.context
     destination = Watched(world.destination, DESTINATION_STEPS, steps)
+    state = Watched(context.open_state(), DESTINATION_STEPS, steps)
     world.__dict__["context"] = replace(
         context,
         ledger=Watched(context.ledger, LEDGER_STEPS, steps),  # type: ignore[arg-type]
         open_destination=lambda _: destination,  # type: ignore[arg-type, return-value]
+        open_state=lambda: state,  # type: ignore[arg-type, return-value]
     )
     return world.deliver_after_lease(export_time, run_id=f"run-{os.getpid()}")
 

@@ -9,13 +9,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
 
+from cdp_exports.delivery.held_files import held_of
 from cdp_exports.delivery.resolving import resolve
 from cdp_exports.delivery.verifying import verify
 from cdp_exports.entities.export_time import ExportTime
+from cdp_exports_tests.delivery.segment_world import SegmentWorld
 from cdp_exports_tests.delivery.world import TIMES, World, hurry
 from cdp_exports_tests.servers.seaweedfs import EXPORTER, Bucket
 
@@ -48,6 +51,37 @@ def killed(world: World, step: int) -> list[str] | None:
     assert ended["status"] == "committed", ended
     steps: list[str] = ended["steps"]
     return steps
+
+
+def chosen(world: SegmentWorld) -> SegmentWorld:
+    """One delivery committed, then people who enter, change, leave and are deleted."""
+    people = [{"id": n, "email": f"{n}@x", "country": "FR", "value": 5, "seen": None, "opt_in": True} for n in range(20)]
+    world.put("people", people)
+    assert world.deliver(TIMES[0]).status == "committed"
+    world.put("people", [{**people[n], "id": n + 20} for n in range(10)])
+    world.put("people", [{**people[n], "country": "DE"} for n in range(5)] + [{**people[n], "value": 0} for n in range(5, 8)])
+    world.remove("people", "id = 8")
+    return world
+
+
+def as_if_nothing_had_happened_to_the_segment(world: SegmentWorld) -> None:
+    outcome = world.deliver_after_lease(TIMES[1])
+    if outcome.error is not None and outcome.error.code == "in_doubt":
+        resolve(world.member, ExportTime.parse(TIMES[1]), delivered=False, run_id="person")
+        outcome = world.deliver_after_lease(TIMES[1])
+    assert outcome.status == "committed" and outcome.delivery is not None and outcome.delivery.counts is not None, outcome
+    counts = outcome.delivery.counts
+    assert (counts.inserted, counts.updated, counts.deleted) == (10, 5, 4)
+    assert world.audience() == world.truth_of(outcome.delivery)
+    assert [verdict.differences for verdict in verify(world.member)] == [(), ()]
+    listed = {f"{document['folder']}/{file['path']}" for document in world.manifests() for file in document["files"]}
+    assert world.data_files() == listed
+    world.remove("people", "id = 9")
+    last = world.deliver(TIMES[2])
+    assert last.delivery is not None and world.audience() == world.truth_of(last.delivery)
+    kept = {held_of(delivery).file for delivery in world.member.chain_up_to(last.delivery)}  # type: ignore[union-attr]
+    state = {stored.path for stored in world.context.open_state().list("test") if ".compacted." not in stored.path}
+    assert state == kept, "what attempts that died wrote of the receiver is gone"
 
 
 def as_if_nothing_had_happened(world: World) -> None:
@@ -99,6 +133,29 @@ def test_killed_at_every_step_on_local_disk(tmp_path: Path) -> None:
         return World(original.folder)
 
     assert every_step(world, tmp_path, copy) > 20
+
+
+@pytest.mark.timeout(600)
+def test_a_segment_killed_at_every_step(tmp_path: Path) -> None:
+    world = chosen(SegmentWorld.begin(tmp_path / "world", export={"format": {"type": "parquet", "max_rows_per_file": 8}}))
+    world.ledger.close()
+    shutil.copytree(world.folder, tmp_path / "begun")
+
+    def copied() -> SegmentWorld:
+        shutil.rmtree(world.folder)
+        shutil.copytree(tmp_path / "begun", world.folder)
+        return SegmentWorld(world.folder)
+
+    for step in count():  # how many chunks a file is written in may differ by one
+        again = copied()
+        taken = killed(again, step)
+        as_if_nothing_had_happened_to_the_segment(again)
+        again.ledger.close()
+        if taken is not None:
+            break
+    assert step >= 20
+    last_close = max(n for n, name in enumerate(taken[: taken.index("commit")]) if name == "close")
+    assert last_close < taken.index("publishing"), "what the receiver will hold is kept before the manifest is there"
 
 
 def test_killed_at_every_step_on_s3(tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
