@@ -17,7 +17,7 @@ from cdp_exports.destinations.store_api import Stored, common_folder
 from cdp_exports.entities.capabilities import Proof, capabilities_of
 from cdp_exports.entities.gcs_connection import GcsConnection
 from cdp_exports.entities.store_address import plain_endpoint
-from cdp_exports.errors import CdpExportsError
+from cdp_exports.errors import CdpExportsError, DeclarationError
 
 if TYPE_CHECKING:
     from obstore.store import GCSStore
@@ -31,7 +31,7 @@ def open_gcs(connection: GcsConnection, environ: Mapping[str, str], patience: Pa
     """The destination of a Google Cloud Storage connection. Nothing is sent yet.
 
     Raises:
-        DeclarationError: google-auth is not installed, the variable is not set or holds no service account's key.
+        DeclarationError: google-auth is not installed, a variable is not set or holds no service account's key.
     """
     patience = patience or Patience()
     tokens = Tokens(connection, environ)
@@ -139,13 +139,20 @@ def _session(retries: int) -> Session:
 
 
 def _store(connection: GcsConnection, endpoint: str, tokens: Tokens, patience: Patience, retries: int) -> GCSStore:
+    from obstore.exceptions import BaseError
     from obstore.store import GCSStore
 
-    return GCSStore(
-        connection.bucket,
-        prefix=connection.folder or None,
-        config={"base_url": endpoint, "skip_signature": False},
-        credential_provider=tokens,
-        client_options=patience.client(endpoint),
-        retry_config=patience.retry(retries),
-    )
+    try:
+        return GCSStore(
+            connection.bucket,
+            prefix=connection.folder or None,
+            config={"base_url": endpoint, "skip_signature": False},
+            credential_provider=tokens,
+            client_options=patience.client(endpoint),
+            retry_config=patience.retry(retries),
+        )
+    except BaseError:  # it reads these variables though it is given credentials
+        raise DeclarationError(
+            "GOOGLE_SERVICE_ACCOUNT or GOOGLE_SERVICE_ACCOUNT_KEY in the environment holds no service account's key.",
+            next_step="Unset it: the connection says how to sign in.",
+        ) from None
