@@ -75,7 +75,7 @@ class SftpServer:
 
         presented: list[str] = []
         named = self._login.known_hosts is not None  # then asyncssh asks for the kinds of keys that the file names
-        left = self._families
+        left: list[Sequence[str]] = list(self._families)
         while left:
             witness = _Witness()
             try:

@@ -13,6 +13,7 @@ from cdp_exports.assets.resources import (
     GcsDestinationResource,
     LocalDestinationResource,
     S3DestinationResource,
+    SftpDestinationResource,
     check_secrets,
     connection_resources,
     destination_resource,
@@ -21,6 +22,7 @@ from cdp_exports.destinations import open as opening
 from cdp_exports.entities.azure_connection import AzureBlobConnection
 from cdp_exports.entities.connection import LocalConnection, S3Connection
 from cdp_exports.entities.gcs_connection import GcsConnection
+from cdp_exports.entities.sftp_connection import SftpConnection
 from cdp_exports.errors import DeclarationError
 from cdp_exports_tests.assets.declared import catalog_at
 
@@ -32,6 +34,7 @@ def test_resources_have_the_fields_of_their_connections() -> None:
         S3DestinationResource: S3Connection,
         AzureBlobDestinationResource: AzureBlobConnection,
         GcsDestinationResource: GcsConnection,
+        SftpDestinationResource: SftpConnection,
     }
     for resource, connection in pairs.items():
         assert set(resource.model_fields) - ours == set(connection.model_fields) - not_how_to_open
