@@ -9,6 +9,7 @@ from cdp_exports.catalog.finding import Finding, of_export
 from cdp_exports.entities.capabilities import capabilities_of
 from cdp_exports.entities.export import SegmentExport
 from cdp_exports.entities.limits import effective_limits
+from cdp_exports.entities.mapping import Limits
 
 
 def beyond_capacity(catalog: Catalog) -> Iterator[Finding]:
@@ -26,19 +27,22 @@ def beyond_capacity(catalog: Catalog) -> Iterator[Finding]:
 
 
 def _limits(name: str, export: SegmentExport, connection_type: str) -> Iterator[Finding]:
-    limits = effective_limits(export.limits, capabilities_of(connection_type))
-    for key, bounds, own in (
-        ("audience", limits.audience, export.limits.audience),
-        ("delivery", limits.delivery, export.limits.delivery),
+    capabilities = capabilities_of(connection_type)
+    destination = effective_limits(Limits(), capabilities)
+    they = f"connections of the type `{connection_type}`"
+    for key, own, theirs in (
+        ("audience", export.limits.audience, destination.audience),
+        ("delivery", export.limits.delivery, destination.delivery),
     ):
-        if bounds.min is not None and bounds.max is not None and bounds.min > bounds.max:
-            whose = "connections of the type " + f"`{connection_type}` take"
-            which = f"at most {bounds.max}" if own.max != bounds.max else f"at least {bounds.min}"
-            declared = f"`min` is {own.min}" if own.max != bounds.max else f"`max` is {own.max}"
-            yield of_export(name, ("limits", key), f"`limits.{key}`: {declared}, and {whose} {which}; nothing lies between them.")
-    if export.limits.over == "truncate" and limits.audience.max is None:
+        if own.min is not None and theirs.max is not None and own.min > theirs.max:
+            message = f"`limits.{key}.min` is {own.min}, and {they} take at most {theirs.max}; choose a smaller one, or leave it out."
+            yield of_export(name, ("limits", key, "min"), message)
+        if own.max is not None and theirs.min is not None and own.max < theirs.min:
+            message = f"`limits.{key}.max` is {own.max}, and {they} take at least {theirs.min}; choose a greater one, or leave it out."
+            yield of_export(name, ("limits", key, "max"), message)
+    if export.limits.over == "truncate" and effective_limits(export.limits, capabilities).audience.max is None:
         message = (
-            f"`limits.over`: `truncate` needs to know how many members fit, and connections of the type `{connection_type}` have no limit "
-            "of their own; declare one, `limits: {audience: {max: 10000}, ...}`."
+            f"`limits.over`: `truncate` needs to know how many members fit, and {they} have no limit of their own; declare one, "
+            "`limits: {audience: {max: 10000}, ...}`."
         )
         yield of_export(name, ("limits", "over"), message)

@@ -469,13 +469,12 @@ def test_a_destination_with_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ),
         "catalog/exports/to_lake.yaml:6: `format`: connections of the type `local` do not take `csv`; they take `parquet`.",
         (
-            "catalog/exports/vips_to_crm.yaml:6: `limits.audience`: `max` is 200, and connections of the type `local` take at "
-            "least 300; nothing "
-            "lies between them."
+            "catalog/exports/vips_to_crm.yaml:6: `limits.audience.max` is 200, and connections of the type `local` take at least 300; "
+            "choose a greater one, or leave it out."
         ),
         (
-            "catalog/exports/vips_to_crm.yaml:7: `limits.delivery`: `min` is 2000, and connections of the type `local` take at most 1000; "
-            "nothing lies between them."
+            "catalog/exports/vips_to_crm.yaml:7: `limits.delivery.min` is 2000, and connections of the type `local` take at most 1000; "
+            "choose a smaller one, or leave it out."
         ),
     ]
 
