@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from cdp_exports.cli.ending import error_document
 
 if TYPE_CHECKING:
+    from cdp_exports.delivery.limits import LimitState
     from cdp_exports.delivery.outcome import Outcome
     from cdp_exports.delivery.verifying import Verdict
     from cdp_exports.ledger.records import Attempt, Counts, Delivery, Pin, SkipRecord
@@ -23,12 +24,14 @@ def delivery_document(delivery: Delivery) -> Document:
     """One delivery as the ledger holds it. `state`: pinned, publishing, committed or covered."""
     return {
         "type": "delivery",
+        "kind": delivery.kind,
         "export": delivery.export,
         "member": delivery.member,
         "export_time": str(delivery.export_time),
         "state": delivery.state.value,
         "delivery": delivery.id,
         "mode": delivery.pin.mode,
+        "way": delivery.pin.way,
         "reason": delivery.pin.reason,
         "chain": delivery.chain,
         "sequence": delivery.sequence,
@@ -36,6 +39,8 @@ def delivery_document(delivery: Delivery) -> Document:
         "previous_export_time": _text(delivery.previous_export_time),
         "versions": versions_document(delivery.pin),
         "rows": rows_document(delivery.counts),
+        "funnel": funnel_document(delivery.counts),
+        "movement": movement_document(delivery.counts),
         "files": len(delivery.files),
         "bytes": delivery.bytes,
         "folder": address(delivery.pin.target, delivery.pin.folder),
@@ -69,6 +74,28 @@ def rows_document(counts: Counts | None) -> Document | None:
     }
 
 
+def funnel_document(counts: Counts | None) -> Document | None:
+    """What becomes of a segment's members: rows = deliverable + left out; rows are members, or the contacts of accounts."""
+    return None if counts is None or counts.funnel is None else counts.funnel.model_dump(mode="json")
+
+
+def movement_document(counts: Counts | None) -> Document | None:
+    """What changes for the receiver of a segment: before + entered - exited = held; `exits` by reason."""
+    return None if counts is None or counts.movement is None else counts.movement.model_dump(mode="json")
+
+
+def limit_document(limit: LimitState) -> Document:
+    """A count beside its limit. `kind`: audience or delivery; `bound`: max or min; `state`: within, near or broken."""
+    return {
+        "kind": limit.kind,
+        "bound": limit.bound,
+        "count": limit.count,
+        "limit": limit.limit,
+        "percent": round(100 * limit.part, 1),
+        "state": "broken" if limit.broken else "near" if limit.near else "within",
+    }
+
+
 def attempt_document(attempt: Attempt) -> Document:
     """One try. `status`: running, committed, failed, cancelled, superseded or abandoned."""
     return {
@@ -81,10 +108,11 @@ def attempt_document(attempt: Attempt) -> Document:
     }
 
 
-def skip_document(record: SkipRecord) -> Document:
+def skip_document(record: SkipRecord, kind: str) -> Document:
     """A run that delivered nothing. `state`: skipped or failed."""
     return {
         "type": "skip",
+        "kind": kind,
         "export": record.export,
         "member": record.member,
         "export_time": str(record.export_time),
@@ -105,6 +133,7 @@ def outcome_document(outcome: Outcome) -> Document:
         "sent": outcome.sent,
         "folder": outcome.uri,
         "delivery": delivery_document(outcome.delivery) if outcome.delivery else None,
+        "limits": [limit_document(limit) for limit in outcome.limits],
         "error": error_document(outcome.error) if outcome.error else None,
         "warnings": list(outcome.warnings),
     }
@@ -148,13 +177,33 @@ def increment_said(delivery: Document) -> str:
     'nothing new, version 5'
     >>> increment_said({"mode": "full", "versions": [{"after": None, "upto": 5}]})
     'full, version 5'
+    >>> read = [{"dataset": "profiles", "after": 4, "upto": 5}, {"dataset": "orders", "after": 2, "upto": 2}]
+    >>> increment_said({"mode": "incremental", "way": "compared", "versions": read})
+    'compared, profiles 4 → 5, orders 2'
     """
+    if way := delivery.get("way"):
+        return f"{way}, {versions_said(delivery['versions'])}"
     if delivery["mode"] == "full":
         return f"full, version {', '.join(str(version['upto']) for version in delivery['versions'])}"
     if all(version["after"] == version["upto"] for version in delivery["versions"]):
         return f"nothing new, version {', '.join(str(version['upto']) for version in delivery['versions'])}"
     ranges = [f"{version['after']} → {version['upto']}" for version in delivery["versions"]]
     return f"versions {', '.join(ranges)}"
+
+
+def versions_said(versions: list[Document]) -> str:
+    """The versions that a segment was evaluated from, dataset by dataset. A list of members has none: it is known by its content.
+
+    >>> versions_said([{"dataset": "profiles", "after": None, "upto": 5}])
+    'profiles 5'
+    """
+    said = (
+        f"{version['dataset']} {version['upto']}"
+        if version["after"] in (None, version["upto"])
+        else f"{version['dataset']} {version['after']} → {version['upto']}"
+        for version in versions
+    )
+    return ", ".join(said)
 
 
 def _text(value: object | None) -> str | None:

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cdp_exports.cli.documents import Document, attempt_document, delivery_document, increment_said, skip_document
+from cdp_exports.cli.listing import FAMILIES
 from cdp_exports.cli.options import catalog_option, json_option
 from cdp_exports.cli.screen import note, number, short, show, state, table, text
+from cdp_exports.cli.segment_tables import MOVEMENT, left_out_said, moved
 from cdp_exports.cli.session import Session, session
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from cdp_exports.ledger.records import Delivery, SkipRecord
 
 
@@ -26,7 +30,8 @@ def history(export: str | None, limit: int) -> None:
 
     Deliveries, skips and failures of one export or of all, newest first. A delivery that is `pinned` was begun and not
     finished: the next run goes on with it. One that is `publishing` while no run is at work is in doubt until the next
-    run has looked at the destination.
+    run has looked at the destination. Of segments: the active members, those left out by reason, who entered, changed
+    and left, and how many the receiver held afterwards.
 
     \b
     Examples:
@@ -62,7 +67,8 @@ def entry_document(opened: Session, entry: Delivery | SkipRecord) -> Document:
     from cdp_exports.ledger.records import SkipRecord
 
     if isinstance(entry, SkipRecord):
-        return skip_document(entry)
+        declared = opened.catalog.exports.get(entry.export)
+        return skip_document(entry, declared.kind if declared else _kind_of(opened, entry))
     holder = opened.ledger.holder(opened.environment, entry.export) if entry.state.value in {"pinned", "publishing"} else None
     return {
         **delivery_document(entry),
@@ -71,22 +77,35 @@ def entry_document(opened: Session, entry: Delivery | SkipRecord) -> Document:
     }
 
 
+def _kind_of(opened: Session, record: SkipRecord) -> str:
+    """Of an export that is no longer declared, by what it delivered."""
+    delivered = opened.ledger.last_committed(opened.environment, (record.export,), (record.member,))
+    return delivered.kind if delivered else "dataset"
+
+
 def drawn(document: Document) -> list[Any]:
-    """A line for each entry, then the reasons of what was not delivered."""
+    """A line for each entry, each kind of export in a table of its own, then the reasons of what was not delivered."""
     if not document["entries"]:
         return [text("Nothing was delivered yet.")]
-    rows = table("export time", "export and member", "state", "what", "#rows", "when (UTC)")
-    notes: list[Any] = []
-    for entry in document["entries"]:
+    families = {kind: [entry for entry in document["entries"] if entry["kind"] == kind] for kind in FAMILIES}
+    several = all(families.values())
+    tables = [_family(kind, entries, several) for kind, entries in families.items() if entries]
+    return [*tables, *(said for entry in document["entries"] for said in _notes(entry))]
+
+
+def _family(kind: str, entries: list[Document], several: bool) -> Table:
+    numbers = MOVEMENT if kind == "segment" else ("#rows",)
+    rows = table("export time", "export and member", "state", "what", *numbers, "when (UTC)", title=FAMILIES[kind] if several else None)
+    for entry in entries:
         whose = (entry["export_time"], f"{entry['export']} {entry['member']}")
-        counts: Document = entry.get("rows") or {}
         if entry["type"] == "skip":
-            rows.add_row(*whose, state(entry["state"]), entry["reason"], "", short(entry["at"]))
+            rows.add_row(*whose, state(entry["state"]), entry["reason"], *[""] * len(numbers), short(entry["at"]))
         else:
+            counts: Document = entry["rows"] or {}
             at = short(entry["committed_at"] or entry["pinned_at"])
-            rows.add_row(*whose, _state(entry), increment_said(entry), number(counts.get("total")), at)
-        notes += _notes(entry)
-    return [rows, *notes]
+            cells = moved(entry) if kind == "segment" else [number(counts.get("total"))]
+            rows.add_row(*whose, _state(entry), increment_said(entry), *cells, at)
+    return rows
 
 
 def _notes(entry: Document) -> Iterator[Any]:
@@ -94,6 +113,8 @@ def _notes(entry: Document) -> Iterator[Any]:
     if entry["type"] == "skip":
         yield note(label, entry["message"], entry["next_step"], "yellow" if entry["state"] == "skipped" else "red")
         return
+    if (movement := entry["movement"]) and movement["exits"]:
+        yield note(label, f"exits: {left_out_said(movement['exits'])}.")
     if entry["covered_by"]:
         yield note(label, f"its rows went with {entry['covered_by']}.")
     if len(entry["attempts"]) > 1:

@@ -12,12 +12,14 @@ _VERSIONS = [{"dataset": "orders", "after": 4, "upto": 5, "change_source": "delt
 
 _DELIVERY: Document = {
     "type": "delivery",
+    "kind": "dataset",
     "export": "commerce_to_lake",
     "member": "orders",
     "export_time": "202612010200",
     "state": "committed",
     "delivery": "3f0c...",
     "mode": "incremental",
+    "way": None,
     "reason": None,
     "chain": "9a1b...",
     "sequence": 7,
@@ -25,6 +27,8 @@ _DELIVERY: Document = {
     "previous_export_time": "202611302300",
     "versions": _VERSIONS,
     "rows": {"received": 3, "total": 3, "inserted": 3, "updated": 0, "deleted": 0, "left_out": {}, "failed": 0},
+    "funnel": None,
+    "movement": None,
     "files": 1,
     "bytes": 2048,
     "folder": _FOLDER,
@@ -32,6 +36,34 @@ _DELIVERY: Document = {
     "run_id": "c41d...",
     "pinned_at": "2026-12-01T02:00:03+00:00",
     "committed_at": "2026-12-01T02:00:05+00:00",
+}
+
+_FUNNEL: Document = {
+    "members": 1200,
+    "without_contact": 0,
+    "rows": 1200,
+    "left_out": {"no_consent": 150, "missing:EMAIL": 40, "duplicate": 10},
+    "deliverable": 1000,
+}
+
+_MOVEMENT: Document = {"before": 995, "entered": 12, "updated": 30, "exited": 7, "held": 1000, "exits": {"left_segment": 6, "deleted": 1}}
+
+_LIMIT: Document = {"kind": "audience", "bound": "max", "count": 1000, "limit": 300000, "percent": 0.3, "state": "within"}
+
+_SEGMENT_VERSIONS = [{"dataset": "profiles", "after": 4, "upto": 5, "change_source": "delta-cdf"}]
+
+_SEGMENT_DELIVERY: Document = {
+    **_DELIVERY,
+    "kind": "segment",
+    "export": "vip_to_crm",
+    "member": "vip",
+    "way": "touched",
+    "reason": "Rows that changed, and the members they touch by consent.",
+    "versions": _SEGMENT_VERSIONS,
+    "rows": {"received": 49, "total": 49, "inserted": 12, "updated": 30, "deleted": 7, "left_out": {}, "failed": 0},
+    "funnel": _FUNNEL,
+    "movement": _MOVEMENT,
+    "folder": "s3://acme-crm/vip/exportTime=202612010200",
 }
 
 _ATTEMPT: Document = {
@@ -45,6 +77,7 @@ _ATTEMPT: Document = {
 
 _SKIP: Document = {
     "type": "skip",
+    "kind": "dataset",
     "export": "commerce_to_lake",
     "member": "orders",
     "export_time": "202612010100",
@@ -86,17 +119,46 @@ _DELIVERIES: Document = {"export": "commerce_to_lake", "export_time": "202612010
 SHAPES: Mapping[str, Document] = {
     "list": {"environment": "acme", "exports": [_SUMMARY]},
     "show": {
+        "type": "export",
         **_SUMMARY,
         "declaration": {"...": "as in the catalog, defaults filled in"},
-        "chains": [{"member": "orders", "key": ["order_id"], "last_delivery": _DELIVERY, "open": []}],
+        "chains": [
+            {"member": "orders", "key": ["order_id"], "way": None, "way_reason": None, "last_delivery": _DELIVERY, "open": []},
+        ],
+    },
+    "show, of a segment": {
+        "type": "segment",
+        "segment": "vip",
+        "description": None,
+        "owners": [],
+        "of": "profiles",
+        "key": ["profile_id"],
+        "declaration": {"...": "as in the catalog"},
+        "sql": "SELECT ...",
+        "datasets": ["profiles"],
+        "members": 1200,
+        "versions": {"profiles": 5},
+        "error": None,
+        "exports": [
+            {
+                "export": "vip_to_crm",
+                "connection": "crm",
+                "connection_type": "sftp",
+                "last_export_time": "202612010200",
+                "held": 1000,
+                "limits": [{**_LIMIT, "count": 1200, "percent": 0.4}],
+            }
+        ],
     },
     "plan": {
         "export": "commerce_to_lake",
+        "kind": "dataset",
         "export_time": "202612010500",
         "members": [
             {
                 "member": "orders",
                 "increment": "changes",
+                "way": None,
                 "reason": None,
                 "versions": _VERSIONS,
                 "sequence": 8,
@@ -104,6 +166,37 @@ SHAPES: Mapping[str, Document] = {
                 "rows_estimate": None,
                 "bytes_estimate": 4096,
                 "folder": "s3://acme-exports/cdp/orders/exportTime=202612010500",
+                "funnel": None,
+                "movement": None,
+                "left_out": None,
+                "limits": [],
+                "rows": None,
+                "error": None,
+                "warnings": [],
+            }
+        ],
+    },
+    "plan, of segments": {
+        "export": "vip_to_crm",
+        "kind": "segment",
+        "export_time": "202612010500",
+        "members": [
+            {
+                "member": "vip",
+                "increment": "changes",
+                "way": "touched",
+                "reason": "Rows that changed, and the members they touch by consent.",
+                "versions": _SEGMENT_VERSIONS,
+                "sequence": 8,
+                "previous_export_time": "202612010200",
+                "rows_estimate": None,
+                "bytes_estimate": 4096,
+                "folder": "s3://acme-crm/vip/exportTime=202612010500",
+                "funnel": _FUNNEL,
+                "movement": _MOVEMENT,
+                "left_out": {},
+                "limits": [_LIMIT],
+                "rows": 49,
                 "error": None,
                 "warnings": [],
             }
@@ -122,6 +215,7 @@ SHAPES: Mapping[str, Document] = {
                 "sent": True,
                 "folder": _FOLDER,
                 "delivery": _DELIVERY,
+                "limits": [],
                 "error": None,
                 "warnings": [],
             }
@@ -131,6 +225,32 @@ SHAPES: Mapping[str, Document] = {
         "environment": "acme",
         "export": "commerce_to_lake",
         "entries": [{**_DELIVERY, "attempts": [_ATTEMPT], "running": False}, _SKIP],
+    },
+    "history, of segments": {
+        "environment": "acme",
+        "export": "vip_to_crm",
+        "entries": [{**_SEGMENT_DELIVERY, "attempts": [_ATTEMPT], "running": False}],
+    },
+    "explain": {
+        "export": "vip_to_crm",
+        "kind": "segment",
+        "members": [
+            {
+                "member": "vip",
+                "key": {"profile_id": "4711"},
+                "deliveries": [
+                    {
+                        "export_time": "202612010200",
+                        "what": "exited",
+                        "reason": "no_consent",
+                        "sent": True,
+                        "contact": None,
+                        "known_by": "state",
+                        "versions": _SEGMENT_VERSIONS,
+                    }
+                ],
+            }
+        ],
     },
     "verify": {
         "export": "commerce_to_lake",
@@ -158,4 +278,4 @@ SHAPES: Mapping[str, Document] = {
         "written": False,
     },
 }
-"""By command. `history` tells its entries apart by `type`."""
+"""By command; behind a comma a second document of the same command. `history` tells its entries apart by `type`, and all else by `kind`."""

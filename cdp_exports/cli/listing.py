@@ -13,17 +13,23 @@ from cdp_exports.cli.screen import note, show, state, table, text
 from cdp_exports.cli.session import Session, session
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from cdp_exports.ledger.records import Delivery, SkipRecord
+
+FAMILIES = {"dataset": "Dataset exports", "segment": "Profile exports"}
+"""The two kinds of export, as people call them."""
 
 
 @click.command("list")
-@click.option("--search", metavar="TEXT", help="Only exports with this text in their name, connection, datasets or description.")
+@click.option("--search", metavar="TEXT", help="Only exports with this text in their name, connection or its type, members or description.")
 @json_option
 @catalog_option
 def list_exports(search: str | None) -> None:
     """Show all exports and how they stand.
 
-    Where they go, what of, when, and how they ended last. Whether a schedule is on is read from Dagster, where it is switched.
+    Exports of datasets, then exports of segments: where they go, what of, when, and how they ended last. Whether a schedule
+    is on is read from Dagster, where it is switched.
 
     \b
     Examples:
@@ -39,7 +45,8 @@ def list_exports(search: str | None) -> None:
 
 def _matches(opened: Session, export_id: str, search: str | None) -> bool:
     export = opened.catalog.exports[export_id]
-    words = (export_id, export.connection, *export.members, export.description or "")
+    to = opened.catalog.connections[export.connection].type
+    words = (export_id, export.connection, to, *export.members, export.description or "")
     return search is None or any(search.casefold() in word.casefold() for word in words)
 
 
@@ -53,7 +60,7 @@ def summary(opened: Session, export_id: str, on: bool | None) -> Document:
         "connection_type": opened.catalog.connections[export.connection].type,
         "members": list(export.members),
         "mode": export.mode,
-        "changes": export.changes,
+        "changes": export.changes if export.kind == "dataset" else None,
         "format": export.format.type,
         "schedule": cadence_said(opened.catalog, export_id),
         "schedule_on": on,
@@ -82,17 +89,21 @@ def _last(entry: Delivery | SkipRecord) -> Document:
 
 
 def _drawn_list(found: list[Document], search: str | None) -> list[Any]:
+    if not found and search:
+        return [text(f"No export has {search!r} in its name, connection, members or description.")]
     if not found:
-        return [
-            text(
-                f"No export has {search!r} in its name, connection, datasets or description."
-                if search
-                else "The catalog declares no export."
-            )
-        ]
-    rows = table("export", "to", "datasets", "mode", "schedule", "last")
-    notes: list[Any] = []
-    for export in found:
+        return [text("The catalog declares no export.")]
+    drawn = [drawn for kind, family in FAMILIES.items() if (drawn := _family(found, kind, family))]
+    return [*drawn, *(trouble for export in found for trouble in troubles(export))]
+
+
+def _family(found: list[Document], kind: str, title: str) -> Table | None:
+    """One kind of export; the two are never mixed, nor counted together."""
+    exports = [export for export in found if export["kind"] == kind]
+    if not exports:
+        return None
+    rows = table("export", "to", f"{kind}s", "mode", "schedule", "last", title=title)
+    for export in exports:
         worst = _worst(export["last"])
         rows.add_row(
             export["export"],
@@ -102,8 +113,7 @@ def _drawn_list(found: list[Document], search: str | None) -> list[Any]:
             schedule_said(export),
             state(worst["state"], f" {worst['export_time']}") if worst else text("never", "dim"),
         )
-        notes += troubles(export)
-    return [rows, *notes]
+    return rows
 
 
 def schedule_said(export: Document) -> str:

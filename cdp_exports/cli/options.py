@@ -80,4 +80,4 @@ def at_option(*, required: bool, help: str) -> Callable[[F], F]:
 
 
 def member_option(help: str) -> Callable[[F], F]:
-    return click.option("--member", "members", metavar="DATASET", multiple=True, help=f"{help} May be given several times.")
+    return click.option("--member", "members", metavar="NAME", multiple=True, help=f"{help} May be given several times.")

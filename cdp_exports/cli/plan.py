@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cdp_exports.cli.documents import Document, versions_document
+from cdp_exports.cli.documents import Document, funnel_document, limit_document, movement_document, versions_document, versions_said
 from cdp_exports.cli.ending import DONE, error_document, status_of, worst
 from cdp_exports.cli.options import catalog_option, export_argument, json_option
-from cdp_exports.cli.screen import note, number, show, size, table, text
+from cdp_exports.cli.screen import note, number, progress, show, size, table, text
+from cdp_exports.cli.segment_tables import funnels, left_out_said, limit_notes
 from cdp_exports.cli.session import Session, session
-from cdp_exports.errors import CdpExportsError
 
 if TYPE_CHECKING:
     from cdp_exports.delivery.chains import Plan
     from cdp_exports.delivery.member import Member
+    from cdp_exports.delivery.previewing import Preview
     from cdp_exports.entities.export_time import ExportTime
 
-_PLANNED = ("increment", "reason", "versions", "sequence", "previous_export_time", "rows_estimate", "bytes_estimate", "folder")
+_PLANNED = ("increment", "way", "reason", "versions", "sequence", "previous_export_time", "rows_estimate", "bytes_estimate", "folder")
 
 
 @click.command("plan")
@@ -29,26 +31,28 @@ _PLANNED = ("increment", "reason", "versions", "sequence", "previous_export_time
 def plan_export(export: str, full: bool) -> None:
     """Show what a run would deliver now, and why.
 
-    The increment, its rows and size, its folder. Sends nothing and changes nothing.
+    The increment, its rows and size, its folder. Segments are evaluated and counted: what becomes of their members, who
+    entered, changed and left, and each limit beside the count it is about. Sends nothing and changes nothing.
 
-    Exit status 1 or 2 where the run could not deliver; the reason is shown.
+    Exit status 1, 2 or 3 where the run could not deliver; the reason is shown.
 
     \b
     Examples:
       cdp-exports plan commerce_to_lake
       cdp-exports plan commerce_to_lake --full --json
     """
-    from cdp_exports.delivery.context import silent
-    from cdp_exports.delivery.member import members_of
+    from cdp_exports.delivery.member import export_of
+    from cdp_exports.delivery.previewing import previews
 
     with session() as opened:
-        members = members_of(opened.context(silent), export)
+        declared = export_of(opened.catalog, export)
         export_time = _next_time(opened, export)
-        statuses: list[int] = []
-        planned = [_member(member, export_time, full, statuses) for member in members]
-        document = {"export": export, "export_time": str(export_time), "members": planned}
+        with progress(declared.members) as watch:
+            found = list(previews(opened.context(watch), export, export_time, full=full))
+        planned = [_member(preview) for preview in found]
+        document = {"export": export, "kind": declared.kind, "export_time": str(export_time), "members": planned}
         show(document, *_drawn(document))
-    click.get_current_context().exit(worst(statuses))
+    click.get_current_context().exit(worst(status_of(preview.error) if preview.error else DONE for preview in found))
 
 
 def _next_time(opened: Session, export: str) -> ExportTime:
@@ -61,28 +65,27 @@ def _next_time(opened: Session, export: str) -> ExportTime:
     return now if newest is None else max(now, newest.next())
 
 
-def _member(member: Member, export_time: ExportTime, full: bool, statuses: list[int]) -> Document:
-    from cdp_exports.delivery.chains import refuse_if_ledger_is_behind
-    from cdp_exports.delivery.memory import newest_manifest
-    from cdp_exports.delivery.ownership import refuse_if_occupied
-    from cdp_exports.delivery.planning import plan
-    from cdp_exports.delivery.upstream import Upstream
-
-    warnings = list(_open_deliveries(member))
-    try:
-        refuse_if_ledger_is_behind(member, None, newest_manifest(member, member.last_committed()), full=full)
-        refuse_if_occupied(member, member.destination, member.owner_folder())
-        planned = plan(member, Upstream(member.context), export_time, full=full)
-        statuses.append(DONE)
-    except CdpExportsError as error:
-        statuses.append(status_of(error.of(export=member.export_id, member=member.id)))
-        return {"member": member.id, **dict.fromkeys(_PLANNED), "error": error_document(error), "warnings": warnings}
-    return {"member": member.id, **_planned(member, planned), "error": None, "warnings": [*warnings, *_retention(member)]}
+def _member(preview: Preview) -> Document:
+    member, planned, error = preview.member, preview.plan, preview.error
+    if error is not None:
+        error.of(export=member.export_id, member=member.id)
+    return {
+        "member": member.id,
+        **(_planned(member, planned) if planned else dict.fromkeys(_PLANNED)),
+        "funnel": funnel_document(preview.counts),
+        "movement": movement_document(preview.counts),
+        "left_out": dict(preview.counts.left_out) if preview.counts else None,
+        "limits": [limit_document(limit) for limit in preview.limits],
+        "rows": preview.counts.delivered if preview.counts else None,
+        "error": error_document(error) if error else None,
+        "warnings": [*_open_deliveries(member), *preview.warnings, *(_retention(member, planned) if planned else ())],
+    }
 
 
 def _planned(member: Member, planned: Plan) -> Document:
     return {
         "increment": type(planned.increment).__name__.lower(),
+        "way": planned.pin.way,
         "reason": planned.pin.reason,
         "versions": versions_document(planned.pin),
         "sequence": planned.previous.sequence + 1 if planned.previous else 1,
@@ -104,11 +107,13 @@ def _open_deliveries(member: Member) -> list[str]:
     ]
 
 
-def _retention(member: Member) -> list[str]:
-    """A table that forgets its history before the next delivery loses the increment."""
+def _retention(member: Member, planned: Plan) -> list[str]:
+    """A table that forgets its history before the next delivery loses the increment. Of segments the state folder remembers it."""
     cadence = member.export.schedule
+    if cadence is None or member.export.mode == "full" or member.audience is not None:
+        return []
     kept = member.context.open_source(member.id).retention_hours()
-    if cadence is None or kept is None or member.export.mode == "full":
+    if kept is None:
         return []
     from cdp_exports.cli.gaps import longest_gap_hours
 
@@ -120,19 +125,57 @@ def _retention(member: Member) -> list[str]:
 
 
 def _drawn(document: Document) -> list[Any]:
-    rows = table("member", "increment", "why", "#rows", "#to read", title=f"{document['export']} at {document['export_time']}")
+    title = f"{document['export']} at {document['export_time']}"
+    draw = _segments if document["kind"] == "segment" else _datasets
+    return [*draw(document["members"], title), text("Nothing was sent.", "dim")]
+
+
+def _datasets(members: list[Document], title: str) -> list[Any]:
+    rows = table("member", "increment", "why", "#rows", "#to read", title=title)
     notes: list[Any] = []
-    for member in document["members"]:
-        if error := member["error"]:
-            rows.add_row(member["member"], text("none", "red"), error["reason"] or error["code"])
-            notes.append(note(member["member"], error["message"], error["next_step"], "red"))
+    for member in members:
+        if member["increment"] is None:
+            rows.add_row(member["member"], text("none", "red"), _code(member["error"]))
         else:
             why = member["reason"] or f"since {member['previous_export_time']}"
             count = "unknown" if member["rows_estimate"] is None else number(member["rows_estimate"])
             rows.add_row(member["member"], _increment(member), text(why), count, size(member["bytes_estimate"]))
-            notes.append(note(member["member"], f"to {member['folder']}"))
-        notes += [note(member["member"], warning, style="yellow") for warning in member["warnings"]]
-    return [rows, *notes, text("Nothing was sent.", "dim")]
+        notes += _notes(member)
+    return [rows, *notes]
+
+
+def _segments(members: list[Document], title: str) -> list[Any]:
+    rows = table("segment", "increment", "#rows", "#entered", "#updated", "#exited", "#held after", "#to read", title=title)
+    notes: list[Any] = []
+    for member in members:
+        if member["increment"] is None:
+            rows.add_row(member["member"], text("none", "red"))
+        else:
+            moves: Document = member["movement"] or {}
+            counts = (number(count) for count in (member["rows"], *(moves.get(name) for name in ("entered", "updated", "exited", "held"))))
+            rows.add_row(member["member"], member["way"] or "full", *counts, size(member["bytes_estimate"]))
+            since = f"since {member['previous_export_time']}: " if member["previous_export_time"] else ""
+            notes.append(note(member["member"], f"{since}{member['reason']}"))
+            notes.append(note(member["member"], f"from {versions_said(member['versions'])}"))
+        if member["movement"] and member["movement"]["exits"]:
+            notes.append(note(member["member"], f"exits: {left_out_said(member['movement']['exits'])}"))
+        notes += [*limit_notes(member["member"], member["limits"]), *_notes(member)]
+    counted = {member["member"]: member["funnel"] for member in members if member["funnel"]}
+    return [rows, *([funnels(counted)] if counted else []), *notes]
+
+
+def _notes(member: Document) -> Iterator[Any]:
+    if error := member["error"]:
+        style = "yellow" if error["code"] == "skipped" else "red"
+        yield note(member["member"], f"{error['message']} [{_code(error)}]", error["next_step"], style)
+    elif member["folder"]:
+        yield note(member["member"], f"to {member['folder']}")
+    for warning in member["warnings"]:
+        yield note(member["member"], warning, style="yellow")
+
+
+def _code(error: Document) -> str:
+    return error["reason"] or error["code"]
 
 
 def _increment(member: Document) -> str:

@@ -9,6 +9,7 @@ import click
 from cdp_exports.cli.columns import dataset_columns
 from cdp_exports.cli.demo import demo
 from cdp_exports.cli.ending import INTERRUPTED, explain, explain_fault
+from cdp_exports.cli.explaining import explain_key
 from cdp_exports.cli.history import history
 from cdp_exports.cli.listing import list_exports
 from cdp_exports.cli.options import asked, catalog_option
@@ -16,7 +17,7 @@ from cdp_exports.cli.plan import plan_export
 from cdp_exports.cli.repair import adopt_deliveries, replay_delivery, resolve_delivery
 from cdp_exports.cli.run import run
 from cdp_exports.cli.schema import schema
-from cdp_exports.cli.showing import show_export
+from cdp_exports.cli.showing import show_object
 from cdp_exports.cli.verify import verify_export
 from cdp_exports.errors import CdpExportsError
 
@@ -43,7 +44,7 @@ class _Program(click.Group):
 @catalog_option
 @click.version_option(package_name="cdp-exports", message="%(prog)s %(version)s")
 def program() -> None:
-    """Deliver datasets to destinations, in full or incrementally, and prove what was delivered.
+    """Deliver datasets and segments to destinations, in full or incrementally, and prove what was delivered.
 
     Exports are declared as YAML in the catalog's folder. Exit status: 0 done (delivered, or nothing new), 1 failed,
     2 wrong declaration or usage, 3 skipped, 130 interrupted.
@@ -59,10 +60,11 @@ def program() -> None:
 for command in (
     demo,
     list_exports,
-    show_export,
+    show_object,
     plan_export,
     run,
     history,
+    explain_key,
     verify_export,
     replay_delivery,
     resolve_delivery,

@@ -24,7 +24,7 @@ shows, and the other way round.
   `pyproject.toml`, upwards from here.
 - **Dagster home**: `DAGSTER_HOME`, else the nearest folder with a `dagster.yaml`, from the catalog upwards.
 - **Exit status**: 0 done (delivered, or nothing new), 1 failed, 2 wrong declaration or usage, 3 skipped, 130 interrupted.
-  With several datasets the worst decides: 1, then 2, then 3, then 0.
+  With several members the worst decides: 1, then 2, then 3, then 0.
 - **Output**: tables on stdout, messages and progress on stderr. With `--json` stdout holds one JSON document and nothing
   else; keys may be added in later versions, none is removed or changes its meaning. Moments are ISO 8601 in UTC, export
   times `YYYYMMDDHHMM`, sizes bytes; `null` means not known, or none.
@@ -54,8 +54,10 @@ def _section(name: str, command: click.Command, root: click.Context) -> Iterator
             ["| option | meaning |", "|---|---|", *(f"| `{_cell(option)}` | {_cell(meaning)} |" for option, meaning in options)]
         )
     yield f"```sh\n{inspect.cleandoc(examples)}\n```"
-    if name in SHAPES:
-        yield f"With `--json`:\n\n```json\n{json.dumps(SHAPES[name], indent=2)}\n```"
+    for title, shape in SHAPES.items():
+        whose, comma, of = title.partition(",")
+        if whose == name:
+            yield f"With `--json`{comma}{of}:\n\n```json\n{json.dumps(shape, indent=2)}\n```"
 
 
 def _options(command: click.Command, context: click.Context) -> Iterator[tuple[str, str]]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.command("replay")
 @export_argument
 @at_option(required=True, help="The export time of the delivery to write again.")
-@member_option("Only this dataset's delivery.")
+@member_option("Only this dataset's or segment's delivery.")
 @click.option("--replace", is_flag=True, help="Write it again even if it is intact.")
 @click.option("--to", metavar="FOLDER", help="Write it to another folder, below the connection's.")
 @json_option
@@ -55,7 +55,7 @@ def replay_delivery(export: str, export_time: ExportTime, members: tuple[str, ..
 @click.command("resolve")
 @export_argument
 @at_option(required=True, help="The export time that is in doubt.")
-@member_option("Only this dataset's delivery.")
+@member_option("Only this dataset's or segment's delivery.")
 @click.option("--delivered/--resend", default=None, help="The receiver has the files / does not have them.")
 @json_option
 @catalog_option

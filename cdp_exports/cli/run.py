@@ -11,6 +11,7 @@ from cdp_exports.cli.documents import Document, increment_said, outcome_document
 from cdp_exports.cli.ending import DONE, FAILED, INTERRUPTED, error_document, status_of, worst
 from cdp_exports.cli.options import at_option, catalog_option, export_argument, json_option, member_option
 from cdp_exports.cli.screen import files_said, note, number, progress, show, state, table
+from cdp_exports.cli.segment_tables import MOVEMENT, limit_notes, moved
 from cdp_exports.cli.session import Session, session
 
 if TYPE_CHECKING:
@@ -21,15 +22,16 @@ if TYPE_CHECKING:
 @click.command()
 @export_argument
 @at_option(required=False, help="The export time, a UTC minute that has begun. Default: a new one, this minute.")
-@member_option("Deliver only this dataset of the export.")
-@click.option("--full", is_flag=True, help="Deliver the whole dataset and begin a new chain of increments.")
+@member_option("Deliver only this dataset or segment of the export.")
+@click.option("--full", is_flag=True, help="Deliver everything and begin a new chain of increments.")
 @json_option
 @catalog_option
 def run(export: str, export_time: ExportTime | None, members: tuple[str, ...], full: bool) -> None:
     """Deliver an export now, whether or not its schedule is on.
 
     The run is recorded by Dagster and shows in its UI. An export time that was delivered already is reported, and nothing
-    is sent again (`replay` does that). With several datasets the worst one decides the exit status: 1 failed, 3 skipped, 0 delivered.
+    is sent again (`replay` does that). With several members the worst one
+    decides the exit status: 1 failed, 3 skipped, 0 delivered.
 
     \b
     Examples:
@@ -80,12 +82,12 @@ def run_document(export: str, ended: Run) -> Document:
 
 def drawn(document: Document) -> list[Any]:
     """A line for each member, where it went, then what is to be said of those that were not delivered."""
-    rows = table(
-        "member", "status", "increment", "#inserted", "#updated", "#deleted", title=f"{document['export']} at {document['export_time']}"
-    )
+    segments = any(member["delivery"] and member["delivery"]["funnel"] for member in document["members"])
+    numbers = MOVEMENT if segments else ("#inserted", "#updated", "#deleted")
+    rows = table("member", "status", "increment", *numbers, title=f"{document['export']} at {document['export_time']}")
     notes: list[Any] = []
     for member in document["members"]:
-        rows.add_row(member["member"], state(member["status"]), *_delivered(member["delivery"]))
+        rows.add_row(member["member"], state(member["status"]), *_delivered(member["delivery"], segments=segments))
         notes += _notes(member)
     if error := document["error"]:
         notes.append(note(document["export"], error["message"], error["next_step"], "red"))
@@ -94,20 +96,22 @@ def drawn(document: Document) -> list[Any]:
     return [*([rows] if document["members"] else []), *notes]
 
 
-def _delivered(delivery: Document | None) -> list[str]:
+def _delivered(delivery: Document | None, *, segments: bool) -> list[str]:
     if delivery is None:
         return []
-    return [increment_said(delivery), *(number(delivery["rows"][kind]) for kind in ("inserted", "updated", "deleted"))]
+    rows = moved(delivery) if segments else [number(delivery["rows"][kind]) for kind in ("inserted", "updated", "deleted")]
+    return [increment_said(delivery), *rows]
 
 
 def _notes(member: Document) -> Iterator[Any]:
     name, delivery, error = member["member"], member["delivery"], member["error"]
     if delivery is not None:
-        sources = [version["change_source"] for version in delivery["versions"] if version["change_source"]]
+        sources = dict.fromkeys(version["change_source"] for version in delivery["versions"] if version["change_source"])
         found = f"changes found by {', '.join(sources)}; " if sources else ""
         yield note(name, f"{found}{files_said(delivery)} in {member['folder']}")
     if delivery is not None and not member["sent"]:
         yield note(name, "this export time was delivered before; nothing was sent now.")
+    yield from limit_notes(name, member["limits"])
     for warning in member["warnings"]:
         yield note(name, warning, style="yellow")
     if error is not None:

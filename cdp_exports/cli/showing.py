@@ -1,54 +1,97 @@
-"""`show`: one export in full."""
+"""`show`: one export or one segment in full."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cdp_exports.cli.documents import Document, delivery_document, increment_said
 from cdp_exports.cli.history import entry_document
 from cdp_exports.cli.listing import schedule_said, summary, troubles
-from cdp_exports.cli.options import catalog_option, export_argument, json_option
+from cdp_exports.cli.options import catalog_option, json_option
 from cdp_exports.cli.schedules import schedules_on
 from cdp_exports.cli.screen import files_said, note, number, show, table, text
-from cdp_exports.cli.session import session
+from cdp_exports.cli.segment_tables import MOVEMENT, moved
+from cdp_exports.cli.segments import drawn_segment, segment_document
+from cdp_exports.cli.session import Session, session
+from cdp_exports.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from cdp_exports.catalog.catalog import Catalog
 
 
 @click.command("show")
-@export_argument
+@click.argument("name")
 @json_option
 @catalog_option
-def show_export(export: str) -> None:
-    """Show one export in full.
+def show_object(name: str) -> None:
+    """Show one export or one segment in full.
 
-    Its declaration, each dataset's chain of increments and its last delivery.
+    Of an export: its declaration, each member's chain of increments and its last delivery. Of a segment: who is in it, as
+    the SQL that is evaluated, the datasets it reads, how many members it has now, and the exports that send it, each with
+    the limits that hold for it. Where both have the name, write `exports/NAME` or `segments/NAME`.
 
     \b
     Examples:
       cdp-exports show commerce_to_lake
-      cdp-exports show commerce_to_lake --json
+      cdp-exports show high_value
+      cdp-exports show segments/high_value --json
     """
+    with session() as opened:
+        kind, id = _found(opened.catalog, name)
+        if kind == "segments":
+            document = segment_document(opened, id)
+            show(document, *drawn_segment(document))
+        else:
+            document = _export_document(opened, id)
+            show(document, *_drawn(document))
+
+
+def _found(catalog: Catalog, name: str) -> tuple[str, str]:
+    """Which folder of the catalog the name is in.
+
+    Raises:
+        DeclarationError: neither, or both.
+    """
+    from cdp_exports.entities.nearest import nearest
+
+    folders = {"exports": catalog.exports, "segments": catalog.segments}
+    found = [(folder, id) for folder, objects in folders.items() for id in objects if name in (id, f"{folder}/{id}")]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise DeclarationError(
+            f"There is an export {name!r} and a segment {name!r}.", next_step=f"Write `exports/{name}` or `segments/{name}`."
+        )
+    raise DeclarationError(
+        f"There is no export and no segment {name!r}{nearest(name, [*catalog.exports, *catalog.segments])}.",
+        next_step="`cdp-exports list` shows the exports and what they send.",
+    )
+
+
+def _export_document(opened: Session, export: str) -> Document:
     from cdp_exports.delivery.context import silent
     from cdp_exports.delivery.member import members_of
 
-    with session() as opened:
-        members = members_of(opened.context(silent), export)
-        document = {
-            **summary(opened, export, schedules_on(opened.catalog, opened.instance)[export]),
-            "declaration": opened.catalog.exports[export].model_dump(mode="json"),
-            "chains": [
-                {
-                    "member": member.id,
-                    "key": list(member.dataset.key),
-                    "last_delivery": delivery_document(last) if (last := member.last_committed()) else None,
-                    "open": [entry_document(opened, delivery) for delivery in member.open_deliveries()],
-                }
-                for member in members
-            ],
-        }
-        show(document, *_drawn(document))
+    members = members_of(opened.context(silent), export)
+    return {
+        "type": "export",
+        **summary(opened, export, schedules_on(opened.catalog, opened.instance)[export]),
+        "declaration": opened.catalog.exports[export].model_dump(mode="json", by_alias=True),
+        "chains": [
+            {
+                "member": member.id,
+                "key": list(member.dataset.key),
+                "way": member.audience.way.value if member.audience else None,
+                "way_reason": member.audience.way_reason if member.audience else None,
+                "last_delivery": delivery_document(last) if (last := member.last_committed()) else None,
+                "open": [entry_document(opened, delivery) for delivery in member.open_deliveries()],
+            }
+            for member in members
+        ],
+    }
 
 
 def _drawn(document: Document) -> list[Any]:
@@ -56,7 +99,8 @@ def _drawn(document: Document) -> list[Any]:
     for name, value in _declared(document):
         if value:
             about.add_row(text(name, "dim"), text(value))
-    chains = table("member", "last delivery", "increment", "#rows", "chain since", "#number")
+    segments = document["kind"] == "segment"
+    chains = table("member", "last delivery", "increment", *(MOVEMENT if segments else ("#rows",)), "chain since", "#number")
     notes = troubles(document)
     for chain in document["chains"]:
         last: Document | None = chain["last_delivery"]
@@ -67,11 +111,13 @@ def _drawn(document: Document) -> list[Any]:
                 chain["member"],
                 last["export_time"],
                 increment_said(last),
-                number(last["rows"]["total"]),
+                *(moved(last) if segments else [number(last["rows"]["total"])]),
                 last["base_export_time"],
                 number(last["sequence"]),
             )
             notes.append(note(chain["member"], f"{files_said(last)} in {last['folder']}"))
+        if chain["way"] and document["mode"] == "incremental":
+            notes.append(note(chain["member"], f"increments are found by the way `{chain['way']}`: {chain['way_reason']}"))
         for delivery in chain["open"]:
             said = "is being delivered" if delivery["running"] else "was begun and is not finished; the next run goes on with it"
             notes.append(note(f"{chain['member']} at {delivery['export_time']}", f"{said} ({delivery['state']}).", style="cyan"))
@@ -79,10 +125,16 @@ def _drawn(document: Document) -> list[Any]:
 
 
 def _declared(document: Document) -> Iterator[tuple[str, str | None]]:
-    declared = document["declaration"]
+    declared, incremental = document["declaration"], document["mode"] == "incremental"
+    segments = document["kind"] == "segment"
     yield "description", document["description"]
     yield "connection", f"{document['connection']} ({document['connection_type']})"
-    yield "mode", f"incremental, changes: {document['changes']}" if document["mode"] == "incremental" else "full"
+    sent = f"sends: {', '.join(declared['send'])}" if segments else f"changes: {document['changes']}"
+    yield "mode", f"incremental, {sent}" if incremental else "full"
+    if segments:
+        yield "fields", ", ".join(field["to"] or field["from"] for field in declared["fields"])
+        yield "contacts", f"of {declared['project']['dataset']}, {declared['project']['how']}" if declared["project"] else None
+        yield "duplicates by", ", ".join(declared["dedupe_by"])
     yield "format", f"{document['format']}, compression: {declared['format']['compression']}"
     yield "path", declared["path"]
     yield "schedule", schedule_said(document)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command("verify")
 @export_argument
 @at_option(required=False, help="Only the delivery of this export time. Default: all of them.")
-@member_option("Only this dataset's deliveries.")
+@member_option("Only this dataset's or segment's deliveries.")
 @json_option
 @catalog_option
 def verify_export(export: str, export_time: ExportTime | None, members: tuple[str, ...]) -> None:

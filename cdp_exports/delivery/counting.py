@@ -39,7 +39,7 @@ def count_members(context: Context, segment_ids: Sequence[str]) -> Mapping[str, 
         SourceUnreadable, KeyNotUnique, TransientError: as reading and evaluating find.
     """
     from cdp_exports.evaluation.evaluate import evaluate
-    from cdp_exports.segments.compile import compile_segment
+    from cdp_exports.segments.members import compile_segment
 
     catalog, upstream = context.catalog, Upstream(context)
     now = ExportTime(context.ledger.now()).at

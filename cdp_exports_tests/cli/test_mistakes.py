@@ -156,12 +156,18 @@ def test_the_schema_is_printed_without_a_project(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     ended = Project(tmp_path).call("schema")
     assert ended.exit_code == 0
-    assert set(json.loads(ended.stdout)) == {"environment", "connection", "dataset", "export"}
+    assert set(json.loads(ended.stdout)) == {"environment", "connection", "dataset", "segment", "export"}
 
 
 def test_the_schema_is_written_into_the_catalog(project: Project) -> None:
     ended = project.call("schema", "--write")
     assert ended.exit_code == 0
-    assert [Path(line).name for line in ended.stdout.splitlines()] == ["environment.json", "connection.json", "dataset.json", "export.json"]
+    assert [Path(line).name for line in ended.stdout.splitlines()] == [
+        "environment.json",
+        "connection.json",
+        "dataset.json",
+        "segment.json",
+        "export.json",
+    ]
     assert (project.root / "catalog" / ".schema" / "export.json").is_file()
     assert project.call("list").exit_code == 0

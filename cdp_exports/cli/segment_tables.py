@@ -1,0 +1,76 @@
+"""How the numbers of segments are shown: what became of the members, what changes for the receiver, and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from cdp_exports.cli.documents import Document
+from cdp_exports.cli.screen import note, number, table, text
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_OF = {"audience": "members the receiver would hold", "delivery": "rows of this delivery"}
+
+MOVEMENT = ("#members", "left out", "#deliverable", "#entered", "#updated", "#exited", "#held")
+"""The columns of `moved`."""
+
+
+def left_out_said(left_out: Mapping[str, int]) -> str:
+    """Rows by reason.
+
+    >>> left_out_said({"no_consent": 1200, "missing:EMAIL": 3})
+    'no_consent 1 200, missing:EMAIL 3'
+    """
+    return ", ".join(f"{reason} {number(rows)}" for reason, rows in left_out.items())
+
+
+def moved(delivery: Mapping[str, Any]) -> list[str]:
+    """The cells of `MOVEMENT`."""
+    funnel, movement = delivery.get("funnel"), delivery.get("movement")
+    if funnel is None or movement is None:
+        return [""] * len(MOVEMENT)
+    left_out = {**({"without_contact": alone} if (alone := funnel["without_contact"]) else {}), **funnel["left_out"]}
+    moves = (number(movement[name]) for name in ("entered", "updated", "exited", "held"))
+    return [number(funnel["members"]), left_out_said(left_out), number(funnel["deliverable"]), *moves]
+
+
+def funnels(members: Mapping[str, Document]) -> Table:
+    """What becomes of the members of each segment, a step a line."""
+    rows = table("segment", "step", "#left out", "#left")
+    for name, funnel in members.items():
+        rows.add_row(name, "active members", "", number(funnel["members"]))
+        left = funnel["members"]
+        if funnel["without_contact"]:
+            left -= funnel["without_contact"]
+            rows.add_row("", "without_contact", number(funnel["without_contact"]), number(left))
+        if funnel["rows"] != left:
+            rows.add_row("", "their contacts", "", number(funnel["rows"]))
+        left = funnel["rows"]
+        for reason, count in funnel["left_out"].items():
+            left -= count
+            rows.add_row("", reason, number(count), number(left))
+        rows.add_row("", text("deliverable", "bold"), "", text(number(funnel["deliverable"]), "bold"))
+    return rows
+
+
+def limit_notes(label: str, limits: list[Document]) -> Iterator[Any]:
+    """A sentence for each limit: the count, the limit, the part. Of those that are near, the member's warnings tell."""
+    for limit in limits:
+        if limit["state"] != "near":
+            yield note(label, limit_said(limit), style="red" if limit["state"] == "broken" else "")
+
+
+def limit_said(limit: Document) -> str:
+    """A limit in a sentence.
+
+    >>> limit_said({"kind": "audience", "bound": "max", "count": 240, "limit": 300, "percent": 80.0, "state": "near"})
+    '240 members the receiver would hold, of at most 300 (80 %), which is near'
+    """
+    bound = "at most" if limit["bound"] == "max" else "at least"
+    said = f"{number(limit['count'])} {_OF[limit['kind']]}, of {bound} {number(limit['limit'])} ({limit['percent']:g} %)"
+    return (
+        said
+        + {"within": "", "near": ", which is near", "broken": ", which is over it" if bound == "at most" else ", too few"}[limit["state"]]
+    )
