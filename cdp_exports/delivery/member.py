@@ -44,13 +44,17 @@ class Member:
 
     @cached_property
     def audience(self) -> Audience | None:
-        """The compiled segment; None of a dataset that is delivered as it is."""
-        if isinstance(self.export, DatasetExport):
-            return None
+        """The compiled segment, or dataset of which only some rows may leave; None of one that is delivered as it is."""
         from cdp_exports.segments.compile import compile_audience
+        from cdp_exports.segments.guarded import compile_guarded
 
         catalog, connection = self.context.catalog, self.context.catalog.connections[self.export.connection]
-        return compile_audience(self.id, catalog.segments, catalog.datasets, self.export, connection, capabilities_of(connection.type))
+        capabilities = capabilities_of(connection.type)
+        if isinstance(self.export, SegmentExport):
+            return compile_audience(self.id, catalog.segments, catalog.datasets, self.export, connection, capabilities)
+        if self.export.consent == "required":
+            return compile_guarded(self.id, catalog.datasets, self.export, connection, capabilities)
+        return None
 
     @property
     def dataset(self) -> Dataset:

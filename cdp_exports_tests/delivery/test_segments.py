@@ -450,6 +450,25 @@ def test_contacts_of_accounts(tmp_path: Path, how: str, rows: set[Any]) -> None:
     assert movement["exited" if how == "explode" else "updated"] == 1
 
 
+# -- datasets of people
+def test_a_dataset_of_people_leaves_only_with_their_consent(tmp_path: Path) -> None:
+    world = SegmentWorld.begin(tmp_path, connection={"purpose": "marketing"})
+    (tmp_path / f"catalog/exports/{EXPORT}.yaml").unlink()
+    export = {"kind": "dataset", "connection": "out", "datasets": ["people"], "consent": "required", "changes": "all"}
+    world.declare("exports/people_out.yaml", export)
+    world.put("people", [*people(1, 2), *people(3, opt_in=False)])
+    outcome = world.deliver(TIMES[0])
+    assert outcome.delivery is not None and outcome.delivery.counts is not None and outcome.delivery.kind == "dataset"
+    assert (outcome.delivery.counts.delivered, outcome.delivery.counts.left_out) == (2, {"no_consent": 1})
+    assert [row["id"] for row in rows_of(world)] == [1, 2] and {row["_change_type"] for row in rows_of(world)} == {"insert"}
+    world.put("people", [*people(1, opt_in=False), *people(3), *people(4, email="new")])
+    outcome = world.deliver(TIMES[1])
+    assert outcome.status == "committed", outcome
+    rows = {row["id"]: row for row in rows_of(world)}
+    assert {n: row["_change_type"] for n, row in rows.items()} == {1: "delete", 3: "insert", 4: "insert"}
+    assert rows[1]["_change_reason"] == "no_consent" and rows[1]["email"] is None and rows[1]["country"] is None
+
+
 # -- what a receiver can be told apart by
 def test_killed_between_state_and_manifest_the_next_attempt_writes_its_own(tmp_path: Path) -> None:
     world = SegmentWorld.begin(tmp_path)
