@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dagster import AssetKey, TableColumn, TableColumnDep, TableColumnLineage, TableSchema
+from typing import Any
+
+from dagster import AssetKey, MetadataValue, TableColumn, TableColumnDep, TableColumnLineage, TableSchema
 
 from cdp_exports.assets.keys import dataset_key, segment_key
 from cdp_exports.catalog.catalog import Catalog
@@ -12,19 +14,20 @@ from cdp_exports.segments.lineage import lineage
 from cdp_exports.segments.members import CompiledSegment
 
 
-def column_lineage(catalog: Catalog, compiled: CompiledSegment | Audience) -> TableColumnLineage:
+def column_lineage(catalog: Catalog, compiled: CompiledSegment | Audience) -> MetadataValue[Any]:
     """Of a segment's key and enrichment columns, or of the columns of an export's files."""
     own = compiled.segment if isinstance(compiled, CompiledSegment) else None  # a list's columns are made of nothing
     deps = {
         name: [TableColumnDep(_asset(catalog, table), column) for table, column in sorted(read) if table != own]
         for name, read in lineage(compiled).items()
     }
-    return TableColumnLineage(deps_by_column=deps)
+    return MetadataValue.column_lineage(TableColumnLineage(deps_by_column=deps))
 
 
-def table_schema(pin: Pin) -> TableSchema:
+def table_schema(pin: Pin) -> MetadataValue[Any]:
     """The columns as they stand in the files."""
-    return TableSchema(columns=[TableColumn(column["name"], str(column["type"])) for column in pin.columns])
+    columns = [TableColumn(column["name"], str(column["type"])) for column in pin.columns]
+    return MetadataValue.table_schema(TableSchema(columns))
 
 
 def _asset(catalog: Catalog, table: str) -> AssetKey:

@@ -14,10 +14,9 @@ from cdp_exports.assets.funnel import funnel_metadata
 from cdp_exports.assets.lineage import column_lineage, table_schema
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.delivery.pinned_audience import pinned_audience
-from cdp_exports.entities.capabilities import capabilities_of
+from cdp_exports.entities.connection import Connection
 from cdp_exports.entities.export import SegmentExport
 from cdp_exports.ledger.records import Delivery
-from cdp_exports.segments.compile import compile_audience
 from cdp_exports.segments.members import compile_segment
 
 _NOBODY = Watcher()
@@ -37,16 +36,21 @@ def profile_export_assets(catalog: Catalog, export_id: str, export: SegmentExpor
 
 def _member(catalog: Catalog, export_id: str, export: SegmentExport, member: str) -> AssetSpec:
     segment = catalog.segments[member]
-    connection = catalog.connections[export.connection]
-    audience = compile_audience(member, catalog.segments, catalog.datasets, export, connection, capabilities_of(connection.type))
     chosen_by = compile_segment(member, catalog.segments, catalog.datasets).datasets
-    beside = [dataset for dataset in dict.fromkeys((*audience.datasets, *audience.guards)) if dataset not in chosen_by]
+    beside = [dataset for dataset in also_read(export, catalog.connections[export.connection]) if dataset not in chosen_by]
     return member_spec(
         catalog,
         export_id,
         member,
         deps=[keys.segment_key(member), *(keys.dataset_key(catalog, dataset) for dataset in beside)],
-        declared=[*with_parts(catalog, member), *(catalog.datasets[dataset] for dataset in (*audience.datasets, *audience.guards))],
+        declared=[*with_parts(catalog, member), *(catalog.datasets[dataset] for dataset in (*chosen_by, *beside))],
         description=segment.description,
-        metadata={"cdp/way": audience.way.value, "cdp/way_reason": audience.way_reason},
+        metadata={},
     )
+
+
+def also_read(export: SegmentExport, connection: Connection) -> list[str]:
+    """The datasets that sending a segment may read beside those that choose its members: what fields and consent name is of the
+    members or their contacts."""
+    contacts = [export.project.dataset] if export.project else []
+    return list(dict.fromkeys([*contacts, *(listed.dataset for listed in connection.suppress)]))

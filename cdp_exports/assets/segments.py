@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 from dagster import AssetExecutionContext, AssetsDefinition, AssetSpec, AutomationCondition, MaterializeResult, MetadataValue, OpDefinition
 
@@ -15,16 +15,16 @@ from cdp_exports.assets.lineage import column_lineage
 from cdp_exports.assets.opening import step_context
 from cdp_exports.assets.retrying import end_step
 from cdp_exports.catalog.catalog import Catalog
-from cdp_exports.errors import CdpExportsError
-from cdp_exports.segments.members import compile_segment
+from cdp_exports.delivery.context import Context
+from cdp_exports.delivery.counting import SegmentCount, count_members
+from cdp_exports.delivery.ending import unexpected
+from cdp_exports.errors import CdpExportsError, Unexpected
+from cdp_exports.segments.members import CompiledSegment, compile_segment
 
 _TAGS = {FAMILY: FAMILIES["segment"]}
 
-_REFRESHED = (
-    (AutomationCondition.any_deps_updated() | AutomationCondition.code_version_changed()).since_last_handled()
-    & ~AutomationCondition.any_deps_in_progress()
-    & ~AutomationCondition.in_progress()
-)
+_CHANGED = cast("AutomationCondition[Any]", AutomationCondition.any_deps_updated() | AutomationCondition.code_version_changed())
+_REFRESHED = _CHANGED.since_last_handled() & ~AutomationCondition.any_deps_in_progress() & ~AutomationCondition.in_progress()
 """When its number may be another one than at the last count."""
 
 
@@ -56,7 +56,7 @@ def segment_assets(catalog: Catalog) -> list[AssetsDefinition]:
 
 def _segment(catalog: Catalog, segment_id: str) -> AssetSpec:
     segment = catalog.segments[segment_id]
-    compiled = compile_segment(segment_id, catalog.segments, catalog.datasets)
+    compiled = _compiled(catalog, segment_id)
     return AssetSpec(
         segment_key(segment_id),
         deps=[dataset_key(catalog, dataset_id) for dataset_id in compiled.datasets],
@@ -74,24 +74,46 @@ def _segment(catalog: Catalog, segment_id: str) -> AssetSpec:
 
 
 def _count(dagster: AssetExecutionContext, catalog: Catalog) -> Iterator[MaterializeResult[Any]]:
-    from cdp_exports.delivery.counting import count_members
-
     tag_run(dagster, _TAGS)
     selected = [segment_id for segment_id in catalog.segments if segment_key(segment_id) in dagster.selected_asset_keys]
+    failed: list[CdpExportsError] = []
     try:
-        counts = count_members(step_context(catalog, dagster.instance, {}), selected)
+        context = step_context(catalog, dagster.instance, {})
+        for segment_id, count in _counted(context, selected, failed):
+            yield MaterializeResult(asset_key=segment_key(segment_id), metadata=_numbers(catalog, segment_id, count))
     except CdpExportsError as error:
-        end_step(dagster, [error])
-    for segment_id in selected:
-        count = counts[segment_id]
-        compiled = compile_segment(segment_id, catalog.segments, catalog.datasets)
-        yield MaterializeResult(
-            asset_key=segment_key(segment_id),
-            metadata={
-                "cdp/members": count.members,
-                "dagster/row_count": count.members,
-                "cdp/versions": MetadataValue.json(dict(count.versions)),
-                "dagster/column_lineage": column_lineage(catalog, compiled),
-                "cdp/environment": catalog.environment.name,
-            },
+        failed.append(error)
+    if failed:
+        end_step(dagster, failed)
+
+
+def _counted(context: Context, selected: Sequence[str], failed: list[CdpExportsError]) -> Iterator[tuple[str, SegmentCount]]:
+    """All segments at once; where a dataset fails, those that read the same ones at once, so that the others have their numbers."""
+    try:
+        yield from count_members(context, selected).items()
+    except Exception as fault:  # noqa: BLE001  its own text may hold data
+        error = (
+            fault if isinstance(fault, CdpExportsError) else Unexpected(unexpected(fault).message, next_step="Report it with this line.")
         )
+        together: dict[tuple[str, ...], list[str]] = {}
+        for segment_id in selected:
+            together.setdefault(_compiled(context.catalog, segment_id).datasets, []).append(segment_id)
+        if len(together) == 1:
+            failed.append(error)
+            return
+        for group in together.values():
+            yield from _counted(context, group, failed)
+
+
+def _numbers(catalog: Catalog, segment_id: str, count: SegmentCount) -> dict[str, str | int | MetadataValue[Any]]:
+    return {
+        "cdp/members": count.members,
+        "dagster/row_count": count.members,
+        "cdp/versions": MetadataValue.json(dict(count.versions)),
+        "dagster/column_lineage": column_lineage(catalog, _compiled(catalog, segment_id)),
+        "cdp/environment": catalog.environment.name,
+    }
+
+
+def _compiled(catalog: Catalog, segment_id: str) -> CompiledSegment:
+    return compile_segment(segment_id, catalog.segments, catalog.datasets)

@@ -10,7 +10,7 @@ from cdp_exports.components.scaffold import CatalogScaffolder
 
 @scaffold_with(CatalogScaffolder)
 class CdpExportsComponent(Component, Model, Resolvable):
-    """The exports of a catalog: assets, schedules and resources."""
+    """The exports of a catalog: assets, schedules, sensors and resources."""
 
     catalog: str = Field(default="catalog", description="The catalog's folder, relative to the folder of this file.")
 

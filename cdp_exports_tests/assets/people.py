@@ -54,8 +54,9 @@ CATALOG = {
         """,
     "exports/orders_to_lake.yaml": "kind: dataset\nconnection: lake\ndatasets: [orders]\nschedule: {every: 3h}\n",
 }
+Person = tuple[int, str | None, str, float, bool]
 COLUMNS = {"profile_id": pa.int64(), "email": pa.string(), "city": pa.string(), "spent": pa.float64(), "opted_in": pa.bool_()}
-PEOPLE = [
+PEOPLE: list[Person] = [
     (1, "ada@example.org", "Lyon", 500.0, True),
     (2, "bea@example.org", "Nice", 300.0, True),
     (3, "cleo@example.org", "Lyon", 50.0, True),
@@ -124,5 +125,5 @@ def write(root: Path, name: str, rows: pa.Table) -> None:
     deltalake.write_deltalake(root / "data" / name, rows, mode="overwrite", configuration={"delta.enableChangeDataFeed": "true"})
 
 
-def profiles(rows: list[tuple[int, str | None, str, float, bool]]) -> pa.Table:
+def profiles(rows: list[Person]) -> pa.Table:
     return pa.table([pa.array(column, type) for column, type in zip(zip(*rows, strict=True), COLUMNS.values(), strict=True)], list(COLUMNS))

@@ -7,11 +7,17 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from cdp_exports.assets import ledger
+from cdp_exports.assets.events import check_result, observation
 from cdp_exports.assets.exports import assets_of
 from cdp_exports.assets.keys import partitions_name
 from cdp_exports.assets.run import run_in_process
 from cdp_exports.definitions import build_definitions
-from cdp_exports_tests.assets.people import PEOPLE, VIP, VIP_BUYERS, People, people, profiles, write
+from cdp_exports.delivery.limits import LimitState
+from cdp_exports.delivery.outcome import Outcome
+from cdp_exports.entities.export_time import ExportTime
+from cdp_exports.errors import Skip
+from cdp_exports_tests.assets.people import PEOPLE, VIP, VIP_BUYERS, People, Person, people, profiles, write
 
 FIRST, SECOND = "202601010000", "202601020000"
 ORDERS = dg.AssetKey(["dataset_exports", "orders_to_lake", "orders"])
@@ -70,7 +76,7 @@ def test_the_families_are_apart(shop: People) -> None:
         "segments/vip_buyers": "profile",
         "dataset_exports/orders_to_lake/orders": "dataset",
     }
-    schedules = {schedule.name: schedule.tags["cdp/family"] for schedule in definitions.schedules or () if hasattr(schedule, "tags")}
+    schedules = {schedule.name: schedule.tags["cdp/family"] for schedule in definitions.get_repository_def().schedule_defs}
     assert schedules == {"acme_vip_to_crm": "profile", "acme_orders_to_lake": "dataset"}
 
 
@@ -103,7 +109,7 @@ def test_a_full_then_an_increment_with_their_numbers(shop: People) -> None:
     assert check.passed
     assert check.metadata["cdp/limit_audience_max_percent"].value == 50.0
 
-    changed = [row for row in PEOPLE if row[0] != 1] + [
+    changed: list[Person] = [row for row in PEOPLE if row[0] != 1] + [
         (1, "ada@example.org", "Lyon", 1.0, True),
         (7, "flo@example.org", "Nice", 200.0, True),
     ]
@@ -184,3 +190,24 @@ def test_it_runs_in_this_process_as_the_command_line_does(shop: People) -> None:
     assert run is not None
     assert (run.tags["cdp/family"], run.tags["cdp/export"]) == ("profile", "vip_to_crm")
     assert (shop.root / "state").is_dir(), "what the receiver holds, beside the ledger"
+
+
+def test_a_lost_ledger_is_noticed_by_what_dagster_remembers(shop: People) -> None:
+    assert shop.deliver(FIRST, VIP).success
+    (shop.root / "ledger.db").rename(shop.root / "lost.db")
+    (shop.root / "crm").rename(shop.root / "emptied")
+    ledger._open.cache_clear()
+    result = shop.deliver(SECOND, VIP)
+    assert not result.success
+    (event,) = result.get_step_failure_events()
+    assert event.step_failure_data.user_failure_data is not None
+    assert "adopt" in (event.step_failure_data.user_failure_data.description or "")
+
+
+def test_a_skip_for_its_size_says_how_near_it_came() -> None:
+    state = LimitState("audience", "max", count=300, limit=200, warn_at=0.8)
+    skip = Skip("vip has 300 members.", next_step="Raise the limit.", reason="over_limit")
+    outcome = Outcome("vip_to_crm", "vip", ExportTime.parse(FIRST), "skipped", error=skip, limits=(state,))
+    for said in (check_result(VIP, outcome).metadata, observation(VIP, outcome).metadata):
+        shown = {name: value.value for name, value in (said or {}).items() if name.startswith("cdp/limit_")}
+        assert shown == {"cdp/limit_audience_max": 200, "cdp/limit_audience_max_count": 300, "cdp/limit_audience_max_percent": 150.0}

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus, ExecuteInProcessResult, TableColumnLineage
 
+from cdp_exports.assets import segments
 from cdp_exports.assets.segments import segment_assets
 from cdp_exports_tests.assets.people import PEOPLE, People, people, profiles, write
 
@@ -79,9 +80,9 @@ def test_a_run_that_counts_is_of_the_profile_family(shop: People) -> None:
     assert "cdp/export" not in run.tags
 
 
-def test_a_table_that_is_not_there_is_a_sentence(shop: People) -> None:
+def test_a_table_that_is_not_there_is_a_sentence_and_the_others_are_counted(shop: People) -> None:
     shutil.rmtree(shop.root / "data" / "orders")
-    result = shop.count("vip", "buyers")
+    result = shop.count("vip", "buyers", "vip_buyers")
     assert not result.success
     run = shop.instance.get_run_by_id(result.run_id)
     assert run is not None
@@ -89,10 +90,12 @@ def test_a_table_that_is_not_there_is_a_sentence(shop: People) -> None:
     (event,) = result.get_step_failure_events()
     data = event.step_failure_data
     assert data.user_failure_data is not None
-    assert "orders" in (data.user_failure_data.description or "")
+    said = data.user_failure_data.description or ""
+    assert "orders" in said
+    assert "\n" not in said, "told once"
     assert data.error is not None
     assert data.error.cause is None
-    assert not materialized(result)
+    assert materialized(result) == {VIP}
 
 
 def test_a_table_that_broke_its_contract_is_a_sentence_without_values(shop: People) -> None:
@@ -107,3 +110,15 @@ def test_a_table_that_broke_its_contract_is_a_sentence_without_values(shop: Peop
     said = data.user_failure_data.description or ""
     assert "orders" in said
     assert "secret-person" not in said
+
+
+def test_a_fault_of_our_own_tells_nothing_of_the_rows(shop: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fall_over(*_: object) -> None:
+        raise RuntimeError("could not read ada@example.org")
+
+    monkeypatch.setattr(segments, "count_members", fall_over)
+    result = shop.count("vip")
+    assert not result.success
+    told = "".join(repr(entry) for entry in shop.instance.all_logs(result.run_id))
+    assert "RuntimeError at test_segments.py" in told
+    assert "ada@example.org" not in told
