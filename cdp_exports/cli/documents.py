@@ -184,7 +184,8 @@ def increment_said(delivery: Document) -> str:
     if way := delivery.get("way"):
         return f"{way}, {versions_said(delivery['versions'])}"
     if delivery["mode"] == "full":
-        return f"full, version {', '.join(str(version['upto']) for version in delivery['versions'])}"
+        versions = delivery["versions"]
+        return f"full, {versions_said(versions)}" if len(versions) > 1 else f"full, version {versions[0]['upto']}"
     if all(version["after"] == version["upto"] for version in delivery["versions"]):
         return f"nothing new, version {', '.join(str(version['upto']) for version in delivery['versions'])}"
     ranges = [f"{version['after']} → {version['upto']}" for version in delivery["versions"]]

@@ -8,7 +8,7 @@ import click
 
 from cdp_exports.cli.documents import Document, versions_document, versions_said
 from cdp_exports.cli.options import at_option, catalog_option, export_argument, json_option, member_option
-from cdp_exports.cli.screen import progress, show, table, text
+from cdp_exports.cli.screen import between, progress, show, table, text
 from cdp_exports.cli.session import session
 
 if TYPE_CHECKING:
@@ -90,14 +90,14 @@ def _drawn(document: Document) -> list[Any]:
         named = ", ".join(f"{name} {value}" for name, value in member["key"].items())
         title = f"{document['export']}/{member['member']}: {named}"
         if not member["deliveries"]:
-            drawn += [text(title, "bold"), text("Nothing was delivered yet.")]
+            drawn.append(text(f"{title}\n", "bold").append("Nothing was delivered yet.", "not bold"))
             continue
         rows = table("export time", *(["contact"] if contacts else []), "what", "reason", "known by", title=title)
         for fate in member["deliveries"]:
             contact = [", ".join(fate["contact"].values()) if fate["contact"] else ""] if contacts else []
             rows.add_row(fate["export_time"], *contact, _what(fate), fate["reason"] or "", _known_by(fate))
         drawn.append(rows)
-    return drawn
+    return between(drawn)
 
 
 def _what(fate: Document) -> Any:

@@ -10,7 +10,7 @@ import click
 from cdp_exports.cli.documents import Document, attempt_document, delivery_document, increment_said, skip_document
 from cdp_exports.cli.listing import FAMILIES
 from cdp_exports.cli.options import catalog_option, json_option
-from cdp_exports.cli.screen import note, number, short, show, state, table, text
+from cdp_exports.cli.screen import between, note, number, short, show, state, table, text
 from cdp_exports.cli.segment_tables import MOVEMENT, left_out_said, moved
 from cdp_exports.cli.session import Session, session
 
@@ -90,7 +90,7 @@ def drawn(document: Document) -> list[Any]:
     families = {kind: [entry for entry in document["entries"] if entry["kind"] == kind] for kind in FAMILIES}
     several = all(families.values())
     tables = [_family(kind, entries, several) for kind, entries in families.items() if entries]
-    return [*tables, *(said for entry in document["entries"] for said in _notes(entry))]
+    return [*between(tables), *(said for entry in document["entries"] for said in _notes(entry))]
 
 
 def _family(kind: str, entries: list[Document], several: bool) -> Table:

@@ -9,7 +9,7 @@ import click
 from cdp_exports.cli.documents import Document, moment
 from cdp_exports.cli.options import catalog_option, json_option
 from cdp_exports.cli.schedules import cadence_said, schedules_on
-from cdp_exports.cli.screen import note, show, state, table, text
+from cdp_exports.cli.screen import between, note, show, state, table, text
 from cdp_exports.cli.session import Session, session
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _drawn_list(found: list[Document], search: str | None) -> list[Any]:
     if not found:
         return [text("The catalog declares no export.")]
     drawn = [drawn for kind, family in FAMILIES.items() if (drawn := _family(found, kind, family))]
-    return [*drawn, *(trouble for export in found for trouble in troubles(export))]
+    return [*between(drawn), *(trouble for export in found for trouble in troubles(export))]
 
 
 def _family(found: list[Document], kind: str, title: str) -> Table | None:

@@ -10,7 +10,7 @@ import click
 from cdp_exports.cli.documents import Document, funnel_document, limit_document, movement_document, versions_document, versions_said
 from cdp_exports.cli.ending import DONE, error_document, status_of, worst
 from cdp_exports.cli.options import catalog_option, export_argument, json_option
-from cdp_exports.cli.screen import note, number, progress, show, size, table, text
+from cdp_exports.cli.screen import between, note, number, progress, show, size, table, text
 from cdp_exports.cli.segment_tables import funnels, left_out_said, limit_notes
 from cdp_exports.cli.session import Session, session
 
@@ -161,7 +161,7 @@ def _segments(members: list[Document], title: str) -> list[Any]:
             notes.append(note(member["member"], f"exits: {left_out_said(member['movement']['exits'])}"))
         notes += [*limit_notes(member["member"], member["limits"]), *_notes(member)]
     counted = {member["member"]: member["funnel"] for member in members if member["funnel"]}
-    return [rows, *([funnels(counted)] if counted else []), *notes]
+    return [*between([rows, *([funnels(counted)] if counted else [])]), *notes]
 
 
 def _notes(member: Document) -> Iterator[Any]:

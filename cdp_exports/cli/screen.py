@@ -61,6 +61,11 @@ def _keep_words(table: Table, width: int) -> None:
         column.width = chosen
 
 
+def between(tables: Sequence[Any]) -> list[Any]:
+    """Tables with an empty line between them."""
+    return [part for drawn in tables for part in (text(""), drawn)][1:]
+
+
 def table(*columns: str, title: str | None = None) -> Table:
     """A table; a column whose name begins with `#` holds numbers."""
     from rich import box

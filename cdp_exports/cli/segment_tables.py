@@ -66,11 +66,14 @@ def limit_said(limit: Document) -> str:
     """A limit in a sentence.
 
     >>> limit_said({"kind": "audience", "bound": "max", "count": 240, "limit": 300, "percent": 80.0, "state": "near"})
-    '240 members the receiver would hold, of at most 300 (80 %), which is near'
+    'members the receiver would hold: 240 of at most 300 (80 %), which is near'
     """
+    return f"{_OF[limit['kind']]}: {beside_limit(limit)}"
+
+
+def beside_limit(limit: Document) -> str:
+    """The count, the limit, the part."""
     bound = "at most" if limit["bound"] == "max" else "at least"
-    said = f"{number(limit['count'])} {_OF[limit['kind']]}, of {bound} {number(limit['limit'])} ({limit['percent']:g} %)"
-    return (
-        said
-        + {"within": "", "near": ", which is near", "broken": ", which is over it" if bound == "at most" else ", too few"}[limit["state"]]
-    )
+    broken = ", too many" if limit["bound"] == "max" else ", too few"
+    judged = {"within": "", "near": ", which is near", "broken": broken}[limit["state"]]
+    return f"{number(limit['count'])} of {bound} {number(limit['limit'])} ({limit['percent']:g} %){judged}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cdp_exports.cli.documents import Document, limit_document
 from cdp_exports.cli.ending import error_document
 from cdp_exports.cli.screen import note, number, table, text
-from cdp_exports.cli.segment_tables import limit_said
+from cdp_exports.cli.segment_tables import beside_limit
 from cdp_exports.cli.session import Session
 from cdp_exports.errors import CdpExportsError
 
@@ -118,9 +118,9 @@ def drawn_segment(document: Document) -> list[Any]:
         parts.append(note(document["segment"], f"cannot be counted: {error['message']}", error["next_step"], "red"))
     if not document["exports"]:
         return [*parts, text("No export sends it.")]
-    rows = table("export", "to", "last delivery", "#held then", "limit on the receiver's members")
+    rows = table("export", "to", "last delivery", "#held then", "members now, of the limit")
     for export in document["exports"]:
-        limits = "; ".join(limit_said(limit) for limit in export["limits"])
+        limits = "; ".join(beside_limit(limit) for limit in export["limits"])
         rows.add_row(
             export["export"],
             f"{export['connection']} ({export['connection_type']})",
