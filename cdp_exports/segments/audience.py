@@ -142,10 +142,10 @@ class Audience:
 
 
 def at(sql: str, moment: datetime) -> str:
-    """The SQL of an expression or query with the export time in it; text and quoted names stay as they are.
+    r"""The SQL of an expression or query with the export time in it; text and quoted names stay as they are.
 
     >>> at("\"t\".\"export_time\" = 'export_time' OR export_time > x", datetime(2026, 12, 1, 2, tzinfo=UTC))
-    "\"t\".\"export_time\" = 'export_time' OR CAST('2026-12-01 02:00:00.000000+00:00' AS TIMESTAMPTZ) > x"
+    '"t"."export_time" = \'export_time\' OR CAST(\'2026-12-01 02:00:00.000000+00:00\' AS TIMESTAMPTZ) > x'
     """
     literal = f"CAST('{moment.astimezone(UTC).isoformat(' ', 'microseconds')}' AS TIMESTAMPTZ)"
     return _TIME.sub(lambda found: literal if found[0] == "export_time" else found[0], sql)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
 
@@ -24,7 +24,7 @@ class Findings:
         self._found.append(Problem(kind, id, at, message))
 
     @contextmanager
-    def within(self, kind: Literal["segment", "export", "connection", "dataset"], id: str | None, *at: str | int) -> Iterator[None]:
+    def within(self, kind: Literal["segment", "export", "connection", "dataset"], id: str | None, *at: str | int) -> Generator[None]:
         """Whatever SQL problem comes up inside is this object's, at this key; what follows inside is left out then."""
         try:
             yield

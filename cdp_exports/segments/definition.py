@@ -35,7 +35,10 @@ def definition_of(
     return {
         "key": list(members.key),
         "membership": neutral(members.membership),
-        "parts": [{"query": part.query and _renamed(part.query, {part.segment: names[part.segment]}), "columns": dict(part.columns)} for part in members.parts],
+        "parts": [
+            {"query": part.query and _renamed(part.query, {part.segment: names[part.segment]}), "columns": dict(part.columns)}
+            for part in members.parts
+        ],
         "contacts": {
             "key": list(contacts.key),
             "by": list(contacts.by),
@@ -65,9 +68,9 @@ def definition_of(
 
 
 def _renamed(sql: str, names: Mapping[str, str]) -> str:
-    """SQL with other names of tables; they are followed by a dot.
+    r"""SQL with other names of tables; they are followed by a dot.
 
-    >>> _renamed("\\"vips\\".\\"id\\" = '\\"vips\\".' || \\"vips\\"", {"vips": "part_0"})
-    "\\"part_0\\".\\"id\\" = '\\"vips\\".' || \\"vips\\""
+    >>> _renamed("\"vips\".\"id\" = '\"vips\".' || \"vips\"", {"vips": "part_0"})
+    '"part_0"."id" = \'"vips".\' || "vips"'
     """
     return _NAMES.sub(lambda found: f'"{names[found[1]]}"' if found[1] in names else found[0], sql)

@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from cdp_exports.segments.binding import functions
+from cdp_exports.segments.parsing import dialect
 from cdp_exports.segments.problems import SqlProblem
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def check_scalar(sql: str) -> None:
         _check_call(name)
 
 
-def check_query(tree: exp.Expression, sql: str, key: Collection[str]) -> None:
+def check_query(tree: exp.Expr, sql: str, key: Collection[str]) -> None:
     """Whether a query may stand in a catalog. `sql`: the same as text; `key`: the columns that make an outermost order total.
 
     Raises:
@@ -108,7 +109,7 @@ def _check_limit(node: exp.Query, key: Collection[str] | None) -> None:
         )
 
 
-def _check_order(node: exp.Expression) -> None:
+def _check_order(node: exp.Expr) -> None:
     from sqlglot import exp
 
     if isinstance(node, exp.Window):
@@ -121,7 +122,7 @@ def _check_order(node: exp.Expression) -> None:
         raise SqlProblem(f"`{name}` depends on the order of rows, which a table does not have; write {name}(... ORDER BY ...).")
 
 
-def _is_ordered(node: exp.Expression) -> bool:
+def _is_ordered(node: exp.Expr) -> bool:
     from sqlglot import exp
 
     above = node.parent
@@ -132,17 +133,16 @@ def _is_ordered(node: exp.Expression) -> bool:
     return _has_order(node) or (isinstance(above, exp.Window) and _has_order(above))
 
 
-def _has_order(node: exp.Expression) -> bool:
+def _has_order(node: exp.Expr) -> bool:
     from sqlglot import exp
 
     if isinstance(node, exp.Window) and node.args.get("alias") is not None:  # its order stands in the WINDOW clause
         return True
-    values = [value for given in node.args.values() for value in (given if isinstance(given, list) else [given])]
-    return any(isinstance(value, exp.Order) for value in values)
+    return any(isinstance(child, exp.Order) for child in node.iter_expressions())
 
 
-def _name(node: exp.Expression) -> str:
-    return next(calls(node.sql("duckdb")), "")
+def _name(node: exp.Expr) -> str:
+    return next(calls(node.sql(dialect())), "")
 
 
 @cache

@@ -53,7 +53,11 @@ def mapped(
     if export.dots == "underscore":
         key_names = tuple(name.replace(".", "_") for name in key_names)
         fields = [replace(field, name=field.name.replace(".", "_")) for field in fields]
-        status = status.model_copy(update={"column": status.column.replace(".", "_"), "reason": status.reason.replace(".", "_")}) if status else None
+        status = (
+            status.model_copy(update={"column": status.column.replace(".", "_"), "reason": status.reason.replace(".", "_")})
+            if status
+            else None
+        )
     _refuse_twins(key_names, fields, places, status, findings)
     return Mapped(key_names, tuple(fields), status)
 
@@ -127,7 +131,10 @@ def _refuse_twins(
     columns: list[tuple[str, tuple[str | int, ...], str]] = [(name, ("include_key",), "a key column") for name in key_names]
     columns += [(field.name, at, "a field") for field, at in zip(fields, places, strict=True)]
     if status:
-        columns += [(status.column, ("status", "column"), "the status column"), (status.reason, ("status", "reason"), "the column of the reason")]
+        columns += [
+            (status.column, ("status", "column"), "the status column"),
+            (status.reason, ("status", "reason"), "the column of the reason"),
+        ]
     seen: dict[str, str] = {}
     for name, at, what in columns:
         if other := seen.get(name.casefold()):

@@ -62,8 +62,13 @@ def members_of(
 def read_tables(columns: Iterable[Columns], tables: Tables) -> dict[str, dict[str, str]]:
     """The datasets among what is read, with the types of their columns."""
     read = sorted({one for several in columns for one in several if one[0] in tables})
-    return {table: {column: tables[table][column] for owner, column in read if owner == table} for table in dict(read)}
+    return {
+        table: {column: tables[table][column] for owner, column in read if owner == table and column in tables[table]}
+        for table in dict(read)
+    }
 
+
+_COMBINED = ("all_of", "any_of", "none_of")
 
 _Members = tuple[str, Expression, tuple[Part, ...]]
 
@@ -109,41 +114,34 @@ class _Compiler:
         return of, Expression(f"{quoted(name)}.{quoted(key[0])} IS NOT NULL", "BOOLEAN", frozenset({(name, key[0])})), (part,)
 
     def _combined(self, name: str, segment: Segment, above: tuple[str, ...]) -> _Members | None:
-        every: list[list[tuple[str, Expression, tuple[Part, ...]]]] = []
-        failed = False
-        for key in ("all_of", "any_of", "none_of"):
-            found: list[_Members] = []
-            for index, part in enumerate(getattr(segment, key)):
-                if part in above:
-                    circle = " -> ".join((*above[above.index(part) :], part))
-                    self.findings.add("segment", name, (key, index), f"Segments are made of each other in a circle: {circle}.")
-                    failed = True
-                elif part not in self.segments:
-                    self.findings.add("segment", name, (key, index), f"There is no segment {part!r}{nearest(part, self.segments)}.")
-                    failed = True
-                elif (members := self.members(part, above)) is None:
-                    failed = True
-                else:
-                    found.append(members)
-            every.append(found)
-        if failed:
-            return None
-        of = segment.of or next(members[0] for found in every for members in found)
-        for key, found in zip(("all_of", "any_of", "none_of"), every, strict=True):
-            for index, (other, _, _) in enumerate(found):
-                if other != of:
+        all_of, any_of, none_of = found = [
+            [self._part(name, (key, index), part, above) for index, part in enumerate(getattr(segment, key))] for key in _COMBINED
+        ]
+        known = [members for several in found for members in several if members]
+        of = segment.of or (known[0][0] if known else "")
+        for key, several in zip(_COMBINED, found, strict=True):
+            for index, members in enumerate(several):
+                if members and members[0] != of:
                     part = getattr(segment, key)[index]
-                    why = f"{part!r} has members of {other!r}, and this segment of {of!r}; segments can be combined over one dataset alone."
+                    why = f"{part!r} has members of {members[0]!r}, and this segment of {of!r}; only segments of one dataset combine."
                     self.findings.add("segment", name, (key, index), why)
-                    failed = True
-        if failed:
+        if len(known) < len(segment.parts) or any(other != of for other, _, _ in known):
             return None
-        all_of, any_of, none_of = ([membership for _, membership, _ in found] for found in every)
-        terms = [f"({one.sql})" for one in all_of]
-        terms += ["(" + " OR ".join(f"({one.sql})" for one in any_of) + ")"] if any_of else []
-        terms += [f"NOT ({one.sql})" for one in none_of]
-        parts = {part.segment: part for found in every for _, _, several in found for part in several}
-        return of, _merged(" AND ".join(terms), [*all_of, *any_of, *none_of]), tuple(parts.values())
+        terms = [f"({members[1].sql})" for members in all_of if members]
+        terms += ["(" + " OR ".join(f"({members[1].sql})" for members in any_of if members) + ")"] if any_of else []
+        terms += [f"NOT ({members[1].sql})" for members in none_of if members]
+        parts = {part.segment: part for _, _, several in known for part in several}
+        return of, _merged(" AND ".join(terms), [membership for _, membership, _ in known]), tuple(parts.values())
+
+    def _part(self, name: str, at: tuple[str, int], part: str, above: tuple[str, ...]) -> _Members | None:
+        if part in above:
+            circle = " -> ".join((*above[above.index(part) :], part))
+            self.findings.add("segment", name, at, f"Segments are made of each other in a circle: {circle}.")
+            return None
+        if part not in self.segments:
+            self.findings.add("segment", name, at, f"There is no segment {part!r}{nearest(part, self.segments)}.")
+            return None
+        return self.members(part, above)
 
     def _query(self, name: str, segment: Segment, of: str) -> Part | None:
         key = self.datasets[of].key
@@ -160,7 +158,7 @@ class _Compiler:
                     raise SqlProblem(f"The query returns {column!r} as {type_}, and in {of} it is {wanted}; CAST it.")
             names = [f"{quoted(column.lower())} AS {quoted(column)}" for column in key] + [quoted(column) for column in others]
             distinct = "" if others else "DISTINCT "
-            sql = f"SELECT {distinct}{', '.join(names)} FROM ({found.sql}) AS {quoted(name)}"
+            sql = f"SELECT {distinct}{', '.join(names)} FROM ({found.sql}) AS found"  # noqa: S608 - checked SQL
             return Part(name, key, others, sql, found.uses_time, found.reads)
         return None
 

@@ -19,7 +19,7 @@ _NAIVE = {"current_localtimestamp", "localtimestamp"}  # in UTC
 _TIMES = {"current_localtime", "localtime"}
 
 
-def with_export_time(tree: exp.Expression) -> exp.Expression:
+def with_export_time(tree: exp.Expr) -> exp.Expr:
     """The tree with the export time wherever something means the present moment. Days and times of day are those in UTC.
 
     Raises:
@@ -37,6 +37,8 @@ def with_export_time(tree: exp.Expression) -> exp.Expression:
             raise SqlProblem("`age` of one date reads the clock; write `age(export_time, ...)`.")
         elif isinstance(node, exp.Anonymous) and node.name.lower() == "ago":
             raise SqlProblem("`ago` reads the clock; write `export_time - ...`.")
+    if any(name.name.lower() == NAME for name in tree.find_all(exp.Identifier)):
+        raise SqlProblem(f"`{NAME}` means the export time, so nothing else can have that name.")
     return tree
 
 
@@ -51,11 +53,11 @@ def refuse_export_time(tables: Mapping[str, Iterable[str]]) -> None:
             raise SqlProblem(f"{table} has a column {NAME!r}, and that name means the export time; rename it where the table is made.")
 
 
-def uses_time(tree: exp.Expression) -> bool:
+def uses_time(tree: exp.Expr) -> bool:
     return any(_is_time(node) for node in tree.walk())
 
 
-def bounds_of(tree: exp.Expression) -> tuple[TimeBound, ...] | None:
+def bounds_of(tree: exp.Expr) -> tuple[TimeBound, ...] | None:
     """What the export time is compared with; empty where the tree is free of it, None where it is used in another way.
 
     Columns are qualified by now.
@@ -70,7 +72,7 @@ def bounds_of(tree: exp.Expression) -> tuple[TimeBound, ...] | None:
     return tuple(dict.fromkeys(bounds))
 
 
-def _meant(node: exp.Expression) -> exp.Expression | None:
+def _meant(node: exp.Expr) -> exp.Expr | None:
     from sqlglot import exp
 
     if isinstance(node, exp.Column) and len(node.parts) == 1 and node.name.lower() == NAME:
@@ -90,13 +92,13 @@ def _meant(node: exp.Expression) -> exp.Expression | None:
     return None
 
 
-def _is_time(node: exp.Expression) -> bool:
+def _is_time(node: exp.Expr) -> bool:
     from sqlglot import exp
 
     return isinstance(node, exp.Var) and node.name == NAME
 
 
-def _compared(time: exp.Expression) -> list[TimeBound] | None:
+def _compared(time: exp.Expr) -> list[TimeBound] | None:
     from sqlglot import exp
 
     side, above = time, time.parent

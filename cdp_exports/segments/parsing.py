@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from cdp_exports.segments.problems import SqlProblem
 
 if TYPE_CHECKING:
     from sqlglot import exp
+    from sqlglot.dialects.dialect import Dialect
+    from sqlglot.errors import ParseError
 
-DIALECT = "duckdb"
+
+@cache
+def dialect() -> Dialect:
+    """DuckDB's, but paths into JSON stay as written: sqlglot reads a key 'a.b' as two, DuckDB as one."""
+    from sqlglot.dialects.duckdb import DuckDB
+
+    class Own(DuckDB):
+        def to_json_path(self, path: exp.Expr | None) -> exp.Expr | None:
+            return path
+
+    return Own()
 
 
-def scalar(text: str) -> exp.Expression:
+def scalar(text: str) -> exp.Expr:
     """The tree of a scalar expression.
 
     Raises:
@@ -23,14 +36,14 @@ def scalar(text: str) -> exp.Expression:
     tree = _select("SELECT ", text, "expressions")
     expressions = tree.expressions
     if len(expressions) != 1:
-        raise SqlProblem("One SQL expression is needed here, not several.")
+        raise SqlProblem("There is no SQL here." if not expressions else "One SQL expression is needed here, not several.")
     [expression] = expressions
     if isinstance(expression, exp.Alias):
         raise SqlProblem(f"A name has no place here: leave out `AS {expression.alias}`, or an operator is missing before it.")
     return _without_subqueries(expression)
 
 
-def ordering(text: str) -> list[exp.Expression]:
+def ordering(text: str) -> list[exp.Expr]:
     """The trees of an SQL order, such as `lifetime_value DESC, id`.
 
     Raises:
@@ -39,14 +52,14 @@ def ordering(text: str) -> list[exp.Expression]:
     from sqlglot import exp
 
     tree = _select("SELECT 1 ORDER BY ", text, "expressions", "order")
-    ordered: list[exp.Expression] = tree.args["order"].expressions
+    ordered: list[exp.Expr] = tree.args["order"].expressions
     for one in ordered:
-        if isinstance(one.this, exp.Literal) or one.this.sql(DIALECT) == "ALL":
+        if isinstance(one.this, exp.Literal) or one.this.sql(dialect()) == "ALL":
             raise SqlProblem("An order names columns, such as `lifetime_value DESC`; positions and ALL say nothing here.")
     return [_without_subqueries(one) for one in ordered]
 
 
-def query(text: str) -> exp.Expression:
+def query(text: str) -> exp.Expr:
     """The tree of a query.
 
     Raises:
@@ -60,12 +73,12 @@ def query(text: str) -> exp.Expression:
     return tree
 
 
-def canonical(tree: exp.Expression) -> str:
+def canonical(tree: exp.Expr) -> str:
     """The SQL of a tree, always written the same way."""
-    return tree.sql(DIALECT, identify=True, comments=False)
+    return tree.sql(dialect(), identify=True, comments=False)
 
 
-def _select(prefix: str, text: str, *parts: str) -> exp.Expression:
+def _select(prefix: str, text: str, *parts: str) -> exp.Expr:
     from sqlglot import exp
 
     tree = _one(text, prefix)
@@ -74,7 +87,7 @@ def _select(prefix: str, text: str, *parts: str) -> exp.Expression:
     return tree
 
 
-def _without_subqueries(tree: exp.Expression) -> exp.Expression:
+def _without_subqueries(tree: exp.Expr) -> exp.Expr:
     from sqlglot import exp
 
     if tree.find(exp.Query):
@@ -82,27 +95,47 @@ def _without_subqueries(tree: exp.Expression) -> exp.Expression:
     return tree
 
 
-def _one(text: str, prefix: str) -> exp.Expression:
+def _one(text: str, prefix: str) -> exp.Expr:
     import sqlglot
+    from sqlglot import exp
     from sqlglot.errors import ParseError, SqlglotError
 
     try:
-        trees = [tree for tree in sqlglot.parse(prefix + text, dialect=DIALECT) if tree is not None]
+        trees = [tree for tree in sqlglot.parse(prefix + text, dialect=dialect()) if tree is not None]
     except ParseError as error:
         raise SqlProblem(_syntax(error, len(prefix))) from None
     except SqlglotError as error:
         raise SqlProblem(f"Syntax error: {str(error).split(chr(10), 1)[0].rstrip('.')}.") from None
     if len(trees) != 1 or type(trees[0]).__name__ == "Block":
-        raise SqlProblem("One SQL statement is needed here, not several." if trees else "There is no SQL here, only a comment.")
-    return trees[0]
+        raise SqlProblem("One SQL statement is needed here, not several." if trees else "There is no SQL here.")
+    [tree] = trees
+    _refuse_misread(tree, text)
+    for interval in tree.find_all(exp.Interval):  # 30 DAYS and 30 DAY are the same
+        if isinstance(interval.unit, exp.Var):
+            interval.set("unit", exp.Var(this=interval.unit.name.upper().removesuffix("S")))
+    return tree
 
 
-def _syntax(error: Exception, shift: int) -> str:
-    [first, *_] = getattr(error, "errors", None) or [{}]
+def _refuse_misread(tree: exp.Expr, text: str) -> None:
+    """Refuse what sqlglot reads in another way than DuckDB."""
+    from sqlglot import exp
+
+    if tree.find(exp.Decode) or ("<=>" in text and tree.find(exp.NullSafeEQ)):
+        raise SqlProblem("`decode` and `<=>` cannot be used here; write it otherwise.")
+    for node in tree.find_all(exp.JSONExtract, exp.JSONExtractScalar):
+        if node.args.get("only_json_types") is None:  # as a function
+            continue
+        left = node.arg_key == "this" and isinstance(node.parent, (exp.Predicate, exp.JSONExtract, exp.JSONExtractScalar))
+        if not left and isinstance(node.parent, (exp.Binary, exp.Not, exp.Neg, exp.In, exp.Between)):
+            raise SqlProblem("`->` and `->>` bind weakly; put them in parentheses: (a ->> 'b').")
+
+
+def _syntax(error: ParseError, shift: int) -> str:
+    first: dict[str, Any] = error.errors[0] if error.errors else {}
     line, column, near = first.get("line"), first.get("col"), first.get("highlight")
     if line is None or column is None:
         return f"Syntax error: {str(error).split(chr(10), 1)[0].rstrip('.')}."
-    start = column - len(near or "") + 1 - (shift if line == 1 else 0)
+    start = int(column) - len(near or "") + 1 - (shift if line == 1 else 0)
     if start < 1 or not near:
         return f"Syntax error in line {line}: something is missing."
     return f"Syntax error near {near!r}, line {line}, column {start}."

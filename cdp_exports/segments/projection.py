@@ -9,6 +9,7 @@ from cdp_exports.entities.mapping import Projection
 from cdp_exports.entities.nearest import nearest
 from cdp_exports.segments.audience import Columns, Contacts
 from cdp_exports.segments.declared import Findings, Tables
+from cdp_exports.segments.problems import SqlProblem
 from cdp_exports.segments.sql import expression, order
 
 
@@ -26,26 +27,11 @@ def contacts_of(
     if name == of:
         findings.add("export", None, ("project", "dataset"), f"{name!r} is the segment's own dataset; its contacts are another one.")
         return None
-    dataset, types, key = datasets[name], tables[name], datasets[of].key
-    right = tables.need(name, *dataset.key, at="key") if dataset.key else False
+    dataset, types = datasets[name], tables[name]
     if not dataset.key:
         findings.add("dataset", name, ("key",), "Contacts need a `key`: the columns that tell them apart.")
-    by: list[str] = []
-    if len(declared.by) != len(key):
-        why = f"`by` needs as many columns as the key of {of} has: {', '.join(key)}."
-        findings.add("export", None, ("project", "by"), why)
-        right = False
-    for index, (column, own) in enumerate(zip(declared.by, key, strict=False)):
-        found = next((one for one in types if one.lower() == column.lower()), None)
-        if found is None:
-            findings.add("export", None, ("project", "by", index), f"There is no column {column!r} in {name}{nearest(column, types)}.")
-            right = False
-        elif own in tables[of] and types[found] != tables[of][own]:
-            why = f"{name}.{found} is {types[found]}, and {of}.{own} is {tables[of][own]}; they must have the same type."
-            findings.add("export", None, ("project", "by", index), why)
-            right = False
-        else:
-            by.append(found)
+    declares_key = bool(dataset.key) and tables.need(name, *dataset.key, at="key")
+    by = _joined_by(declared, of, datasets[of].key, tables, findings)
     where = order_by = None
     if declared.where is not None:
         with findings.within("export", None, "project", "where"):
@@ -53,9 +39,26 @@ def contacts_of(
     if declared.order_by is not None:
         with findings.within("export", None, "project", "order_by"):
             order_by = order(declared.order_by, {name: types})
-    if not right:
+    if not declares_key or by is None:
         return None
     own_key = tuple(column for column in dataset.key if column not in by)
-    contacts = Contacts(name, own_key, tuple(by), declared.how, where, order_by.sql if order_by else None)
+    contacts = Contacts(name, own_key, by, declared.how, where, order_by.sql if order_by else None)
     read = {(name, column) for column in (*dataset.key, *by)}
-    return contacts, frozenset(read | (where.columns if where else set()) | (order_by.columns if order_by else set()))
+    return contacts, frozenset(read.union(*(one.columns for one in (where, order_by) if one)))
+
+
+def _joined_by(declared: Projection, of: str, key: tuple[str, ...], tables: Tables, findings: Findings) -> tuple[str, ...] | None:
+    name, types = declared.dataset, tables[declared.dataset]
+    if len(declared.by) != len(key):
+        findings.add("export", None, ("project", "by"), f"`by` needs as many columns as the key of {of} has: {', '.join(key)}.")
+        return None
+    by: list[str] = []
+    for index, (column, own) in enumerate(zip(declared.by, key, strict=True)):
+        found = next((one for one in types if one.lower() == column.lower()), None)
+        with findings.within("export", None, "project", "by", index):
+            if found is None:
+                raise SqlProblem(f"There is no column {column!r} in {name}{nearest(column, types)}.")
+            if own in tables[of] and types[found] != tables[of][own]:
+                raise SqlProblem(f"{name}.{found} is {types[found]}, and {of}.{own} is {tables[of][own]}; they must be of the same type.")
+            by.append(found)
+    return tuple(by) if len(by) == len(key) else None

@@ -29,7 +29,7 @@ class Relation:
     uses_time: bool
 
 
-def relation(text: str, tables: Types, check: Callable[[exp.Expression, str], None]) -> Relation:
+def relation(text: str, tables: Types, check: Callable[[exp.Expr, str], None]) -> Relation:
     """A query, qualified. `check` judges the tree and its SQL before names are looked up.
 
     Raises:
@@ -49,6 +49,7 @@ def relation(text: str, tables: Types, check: Callable[[exp.Expression, str], No
     after = columns_of(sql, used)
     if [type_ for _, type_ in before] != [type_ for _, type_ in after]:
         raise SqlProblem("This query means different things to different readers; write it more plainly, with all columns qualified.")
+    assert isinstance(tree, exp.Query)
     names = [name.lower() for name in tree.named_selects]
     if twice := next((name for index, name in enumerate(names) if name in names[:index]), None):
         raise SqlProblem(f"The query returns two columns {twice!r}; give one another name.")
@@ -57,13 +58,13 @@ def relation(text: str, tables: Types, check: Callable[[exp.Expression, str], No
     return Relation(sql, dict(after), _reads(tree, used), uses_time(tree))
 
 
-def _names_of_tables(tree: exp.Expression, tables: Types) -> None:
+def _names_of_tables(tree: exp.Expr, tables: Types) -> None:
     from sqlglot import exp
 
     own = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
     for table in tree.find_all(exp.Table):
         if isinstance(table.this, exp.Func):
-            name = table.this.sql("duckdb").partition("(")[0].lower()
+            name = table.this.sql(parsing.dialect()).partition("(")[0].lower()
             if name not in _FUNCTIONS:
                 raise SqlProblem(f"`{name}` reads something outside the declared datasets; declare a dataset and read that.")
         elif table.db:
@@ -74,20 +75,20 @@ def _names_of_tables(tree: exp.Expression, tables: Types) -> None:
             raise SqlProblem(f"The dataset {table.name!r} declares no `columns`; `cdp-exports columns {table.name.lower()}` prints them.")
 
 
-def _qualified(tree: exp.Expression, used: Types) -> exp.Expression:
+def _qualified(tree: exp.Expr, used: Types) -> exp.Expr:
     from sqlglot import MappingSchema
     from sqlglot.errors import SqlglotError
     from sqlglot.optimizer.qualify import qualify
 
-    schema = MappingSchema({table: {column: "unknown" for column in columns} for table, columns in used.items()}, dialect="duckdb")
+    schema = MappingSchema({table: dict.fromkeys(columns, "unknown") for table, columns in used.items()}, dialect=parsing.dialect())
     try:
-        return qualify(tree, dialect="duckdb", schema=schema)
+        return qualify(tree, dialect=parsing.dialect(), schema=schema)
     except SqlglotError as error:
         first = str(error).split("\n", 1)[0].replace('"', "").rstrip(".")
         raise SqlProblem(f"It cannot be told which columns this reads ({first}); qualify them with the dataset's id.") from None
 
 
-def _reads(tree: exp.Expression, used: Types) -> Columns:
+def _reads(tree: exp.Expr, used: Types) -> Columns:
     from sqlglot import exp
     from sqlglot.optimizer.scope import traverse_scope
 

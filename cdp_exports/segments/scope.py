@@ -58,7 +58,7 @@ class Scope:
         columns = {column for columns in self.tables.values() for column in columns}
         raise SqlProblem(f"There is no column {first!r}{f' in {where}' if where else ''}{nearest(first, columns)}.")
 
-    def qualify(self, tree: exp.Expression) -> tuple[exp.Expression, Columns]:
+    def qualify(self, tree: exp.Expr) -> tuple[exp.Expr, Columns]:
         """The tree with qualified columns, and which these are.
 
         Raises:
@@ -79,7 +79,7 @@ class Scope:
                 continue
             table, column, fields = self.find([part.name for part in node.parts])
             read.add((table, column))
-            qualified: exp.Expression = exp.column(column, table=table, quoted=True)
+            qualified: exp.Expr = exp.column(column, table=table, quoted=True)
             for field in fields:
                 qualified = exp.Dot(this=qualified, expression=exp.to_identifier(field, quoted=True))
             if node is tree:

@@ -6,10 +6,10 @@ text however it was laid out.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cdp_exports.segments import parsing
 from cdp_exports.segments.audience import Columns, Expression
@@ -19,6 +19,9 @@ from cdp_exports.segments.moments import bounds_of, refuse_export_time, uses_tim
 from cdp_exports.segments.problems import SqlProblem
 from cdp_exports.segments.query import Relation, relation
 from cdp_exports.segments.scope import Scope
+
+if TYPE_CHECKING:
+    from sqlglot import exp
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def _expression(text: str, frozen: _Frozen, must_be: str | None) -> Expression:
     tree, columns = scope.qualify(with_export_time(parsing.scalar(text)))
     sql = parsing.canonical(tree)
     check_scalar(sql)
-    found = type_of(sql, _only(columns, scope.tables))
+    found = _type_of(tree, sql, columns, scope.tables)
     if must_be == "boolean" and found != "BOOLEAN":
         raise SqlProblem(f"A condition is needed here, true or false, and this is {found}.")
     time = uses_time(tree)
@@ -99,6 +102,15 @@ def _order(text: str, frozen: _Frozen) -> Order:
         columns |= read
         time = time or uses_time(tree)
     return Order(", ".join(parts), frozenset(columns), time)
+
+
+def _type_of(tree: exp.Expr, sql: str, columns: Columns, tables: Types) -> str:
+    from sqlglot import exp
+
+    if isinstance(tree, exp.Column):  # by far the most frequent field of an export
+        [(table, column)] = columns
+        return tables[table][column]
+    return type_of(sql, _only(columns, tables))
 
 
 def _only(columns: Columns, tables: Types) -> Types:
