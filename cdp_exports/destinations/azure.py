@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from urllib.parse import urlsplit
 
 from cdp_exports.destinations.azure_errors import ANSWERS, EXPIRED, NO_CONTAINER
 from cdp_exports.destinations.azure_sign_in import SignIn, sign_in
-from cdp_exports.destinations.checksums import PART_SIZE, Checksum, PartsSha256, of_parts
+from cdp_exports.destinations.checksums import PART_SIZE, Checksum, Crc32, InParts, of_parts
 from cdp_exports.destinations.object_store import ObjectStoreDestination
 from cdp_exports.destinations.patience import Patience
 from cdp_exports.destinations.store_api import Stored, translated
@@ -57,7 +56,7 @@ class AzureApi:
         self._store, self._expires, self._place = store, expires, place
 
     def checksum(self) -> Checksum:
-        return PartsSha256()
+        return InParts(Crc32)
 
     def stored(self, path: str) -> Stored | None:
         import obstore
@@ -72,10 +71,12 @@ class AzureApi:
             def digest(start: int) -> bytes:
                 part = (start, min(start + PART_SIZE, size))
                 found = obstore.get(self._store, path, options={"range": part, "if_match": meta["e_tag"]})
-                return hashlib.sha256(found.bytes()).digest()
+                crc = Crc32()
+                crc.update(memoryview(found.bytes()))
+                return crc.digest()
 
             if size < PART_SIZE:
-                whole = PartsSha256()
+                whole = self.checksum()
                 whole.update(memoryview(obstore.get(self._store, path).bytes()))
                 return Stored(size, whole.text(), Proof.REREAD)
             with ThreadPoolExecutor(_READ_AT_ONCE) as threads:

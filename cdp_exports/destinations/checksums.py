@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 PART_SIZE = 16 << 20
@@ -19,11 +19,19 @@ class Checksum(Protocol):
     def text(self) -> str: ...
 
 
-class PartsSha256:
-    """SHA-256 of a file in one part, else of its parts' digests: what Amazon S3 calls composite."""
+class Digest(Protocol):
+    """What hashlib makes."""
 
-    def __init__(self) -> None:
-        self._part = hashlib.sha256()
+    def update(self, data: memoryview, /) -> None: ...
+
+    def digest(self) -> bytes: ...
+
+
+class InParts:
+    """The digest of a file in one part, else of its parts' digests."""
+
+    def __init__(self, new: Callable[[], Digest]) -> None:
+        self._new, self._part = new, new()
         self._room = PART_SIZE
         self._digests: list[bytes] = []
 
@@ -34,7 +42,7 @@ class PartsSha256:
             self._room -= len(piece)
             if not self._room:
                 self._digests.append(self._part.digest())
-                self._part, self._room = hashlib.sha256(), PART_SIZE
+                self._part, self._room = self._new(), PART_SIZE
 
     def text(self) -> str:
         if not self._digests:
@@ -43,8 +51,23 @@ class PartsSha256:
 
 
 def of_parts(digests: Sequence[bytes]) -> str:
-    """The composite SHA-256 of parts' digests: base64, then their number."""
+    """The SHA-256 of parts' digests, in base64, then their number: what Amazon S3 calls a composite checksum."""
     return f"{base64.b64encode(hashlib.sha256(b''.join(digests)).digest()).decode()}-{len(digests)}"
+
+
+class Crc32:
+    """The fastest there is; finds what transport and storage do to a file by accident, as well as the stores' own do."""
+
+    def __init__(self) -> None:
+        self._value = 0
+
+    def update(self, data: memoryview, /) -> None:
+        from isal import isal_zlib
+
+        self._value = isal_zlib.crc32(data, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(4, "big")
 
 
 class Crc32c:

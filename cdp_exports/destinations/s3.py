@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from cdp_exports.destinations.checksums import Checksum, PartsSha256
+from cdp_exports.destinations.checksums import Checksum, InParts
 from cdp_exports.destinations.object_store import ObjectStoreDestination
 from cdp_exports.destinations.patience import Patience
 from cdp_exports.destinations.s3_errors import ANSWERS, translate_boto
@@ -107,7 +108,7 @@ class S3Api:
         return self._session.client("s3", endpoint_url=self._connection.endpoint_url, region_name=_region(self._session), config=config)
 
     def checksum(self) -> Checksum:
-        return PartsSha256()
+        return InParts(hashlib.sha256)
 
     def stored(self, path: str) -> Stored | None:
         from botocore.exceptions import ClientError
