@@ -60,7 +60,7 @@ def read_contracts(catalog: Catalog, segments: Collection[str]) -> Iterator[Find
             read.setdefault(listed.dataset, f"The connection {export.connection!r} suppresses whom this dataset lists")
         if isinstance(export, DatasetExport):
             for dataset in export.datasets if guarded else ():
-                read.setdefault(dataset, f"The export {name!r} asks whose consent each row needs")
+                keyed.setdefault(dataset, f"The export {name!r} sends only rows of this dataset that may leave")
         elif export.project:
             keyed.setdefault(export.project.dataset, f"The export {name!r} sends the contacts in this dataset")
     for name, dataset in catalog.datasets.items():

@@ -19,6 +19,7 @@ CRM = PEOPLE["connections/crm.yaml"]
 TO_CRM = "kind: segment\nconnection: crm\nsegments: [vips]\n"
 FIRMS_TO_CRM = ACCOUNTS["exports/firms_to_crm.yaml"]
 PROJECT = "project: {dataset: contacts, by: [account_id]}\n"
+SUPPRESS = "suppress:\n- {{dataset: profiles, column: email, matches: {}}}\n"
 TO_LAKE = "kind: dataset\nconnection: lake\ndatasets: [orders, customers]\n"
 
 
@@ -197,9 +198,8 @@ CONTRACTS: list[tuple[Files, list[str]]] = [
         },
         [
             (
-                "datasets/orders.yaml:1: The export 'to_lake' asks whose consent each row needs, and it declares no `columns` with "
-                "their types; "
-                "`cdp-exports columns orders` prints them."
+                "datasets/orders.yaml:1: The export 'to_lake' sends only rows of this dataset that may leave, and it declares no "
+                "`columns` with their types; `cdp-exports columns orders` prints them."
             ),
             (
                 "datasets/profiles.yaml:5: The export 'to_lake' sends rows of this dataset for the purpose 'analytics' of the connection "
@@ -379,6 +379,13 @@ SQL: list[tuple[Files, list[str]]] = [
         ["connections/crm.yaml:4: `suppress[0].matches`: There is no column 'mail' in profiles (did you mean 'email'?)."],
     ),
     (
+        {
+            "connections/lake.yaml": "type: local\nfolder: x\npurpose: marketing\n" + SUPPRESS.format("mail"),
+            "exports/to_lake.yaml": "kind: dataset\nconnection: lake\ndatasets: [profiles]\nconsent: required\n",
+        },
+        ["connections/lake.yaml:5: `suppress[0].matches`: There is no column 'mail' in profiles (did you mean 'email'?)."],
+    ),
+    (
         {**ACCOUNTS, "exports/firms_to_crm.yaml": FIRMS_TO_CRM + "project:\n  dataset: contacts\n  by: [acount_id]\n"},
         ["exports/firms_to_crm.yaml:6: `project.by[0]`: There is no column 'acount_id' in contacts (did you mean 'account_id'?)."],
     ),
@@ -424,7 +431,7 @@ def test_wrong_sql_is_told_once_where_it_stands(tmp_path: Path, files: Files, be
         pytest.param({"connections/lake.yaml": "type: local\nfolder: x\npurpose: marketing\n"}, id="a purpose for dataset exports alone"),
         pytest.param(
             {
-                "connections/lake.yaml": "type: local\nfolder: x\npurpose: marketing\n",
+                "connections/lake.yaml": "type: local\nfolder: x\npurpose: marketing\n" + SUPPRESS.format("email"),
                 "exports/to_lake.yaml": "kind: dataset\nconnection: lake\ndatasets: [profiles]\nconsent: required\n",
             },
             id="consent of a dataset export",
