@@ -49,22 +49,22 @@ def type_of(expression: str, tables: Types) -> str:
         cursor.close()
 
 
-def columns_of(query: str, tables: Types) -> list[tuple[str, str]]:
-    """Names and types of the columns that a query returns.
+def columns_of(query: str, tables: Types, hints: Types) -> list[tuple[str, str]]:
+    """Names and types of the columns that a query returns. `hints`: tables with all their columns, for names that are near.
 
     Raises:
         SqlProblem: DuckDB refuses it.
     """
     import duckdb
 
-    relations = ", ".join(f"{quoted(table)} AS (SELECT {_nulls(columns)})" for table, columns in tables.items())
+    relations = ", ".join(f"{quoted(table)} AS (SELECT {_typed(columns)})" for table, columns in tables.items())
     cursor = _connection().cursor()
     try:
         sql = f"{'WITH ' * bool(relations)}{relations} SELECT * FROM ({query}\n)"  # noqa: S608 - over no data at all
         relation = cursor.sql(at(sql, _SOME_TIME))
         return [(name, str(type_)) for name, type_ in zip(relation.columns, relation.types, strict=True)]
     except duckdb.Error as error:
-        raise SqlProblem(_sentence(str(error), tables)) from None
+        raise SqlProblem(_sentence(str(error), hints)) from None
     finally:
         cursor.close()
 
@@ -116,6 +116,10 @@ def _connection() -> duckdb.DuckDBPyConnection:
 
 def _nulls(columns: Mapping[str, str]) -> str:
     return ", ".join(f"unnest(CAST([NULL] AS {type_}[])) AS {quoted(name)}" for name, type_ in columns.items()) or "NULL AS nothing"
+
+
+def _typed(columns: Mapping[str, str]) -> str:
+    return ", ".join(f"CAST(NULL AS {type_}) AS {quoted(name)}" for name, type_ in columns.items())
 
 
 def _sentence(message: str, tables: Types) -> str:

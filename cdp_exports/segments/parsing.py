@@ -106,6 +106,8 @@ def _one(text: str, prefix: str) -> exp.Expr:
         raise SqlProblem(_syntax(error, len(prefix))) from None
     except SqlglotError as error:
         raise SqlProblem(f"Syntax error: {str(error).split(chr(10), 1)[0].rstrip('.')}.") from None
+    except (AttributeError, TypeError, ValueError, IndexError, KeyError):  # sqlglot stumbles over some texts that are no SQL
+        raise SqlProblem("Syntax error: this cannot be read as SQL.") from None
     if len(trees) != 1 or type(trees[0]).__name__ == "Block":
         raise SqlProblem("One SQL statement is needed here, not several." if trees else "There is no SQL here.")
     [tree] = trees

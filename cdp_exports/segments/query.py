@@ -43,10 +43,11 @@ def relation(text: str, tables: Types, check: Callable[[exp.Expr, str], None]) -
     check(tree, sql)
     used = {name: tables[name] for name in sorted({table.name.lower() for table in tree.find_all(exp.Table)}) if name in tables}
     refuse_export_time(used)
-    before = columns_of(sql, used)
+    hints, used = used, _named(tree, used)
+    before = columns_of(sql, used, hints)
     tree = _qualified(tree, used)
     sql = parsing.canonical(tree)
-    after = columns_of(sql, used)
+    after = columns_of(sql, used, hints)
     if [type_ for _, type_ in before] != [type_ for _, type_ in after]:
         raise SqlProblem("This query means different things to different readers; write it more plainly, with all columns qualified.")
     assert isinstance(tree, exp.Query)
@@ -73,6 +74,19 @@ def _names_of_tables(tree: exp.Expr, tables: Types) -> None:
             raise SqlProblem(f"There is no dataset {table.name!r}{nearest(table.name, tables)}.")
         elif table.name.lower() not in own and not tables[table.name.lower()]:
             raise SqlProblem(f"The dataset {table.name!r} declares no `columns`; `cdp-exports columns {table.name.lower()}` prints them.")
+
+
+def _named(tree: exp.Expr, used: Types) -> Types:
+    """The columns that may be meant, so that a wide table costs no more than a narrow one."""
+    from sqlglot import exp
+
+    if any(join.method for join in tree.find_all(exp.Join)) or any(
+        not isinstance(star.parent, exp.Count) for star in tree.find_all(exp.Star)
+    ):
+        return used  # all of them, or (NATURAL) whichever two tables have
+    names = {identifier.name.lower() for identifier in tree.find_all(exp.Identifier)}
+    named = {table: {column: type_ for column, type_ in columns.items() if column.lower() in names} for table, columns in used.items()}
+    return {table: named[table] or dict([*columns.items()][:1]) for table, columns in used.items()}  # such as count(*)
 
 
 def _qualified(tree: exp.Expr, used: Types) -> exp.Expr:

@@ -6,7 +6,8 @@ text however it was laid out.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
@@ -39,7 +40,8 @@ def expression(text: str, tables: Types, *, must_be: Literal["boolean"] | None =
     Raises:
         SqlProblem: it cannot be used, and why.
     """
-    return _expression(text, _frozen(tables), must_be)
+    with _readable():
+        return _expression(text, _frozen(tables), must_be)
 
 
 def order(text: str, tables: Types) -> Order:
@@ -48,7 +50,8 @@ def order(text: str, tables: Types) -> Order:
     Raises:
         SqlProblem: it cannot be used, and why.
     """
-    return _order(text, _frozen(tables))
+    with _readable():
+        return _order(text, _frozen(tables))
 
 
 def query(text: str, tables: Types, *, key: Collection[str] = ()) -> Relation:
@@ -57,7 +60,16 @@ def query(text: str, tables: Types, *, key: Collection[str] = ()) -> Relation:
     Raises:
         SqlProblem: it cannot be used, and why.
     """
-    return relation(text, tables, lambda tree, sql: check_query(tree, sql, key))
+    with _readable():
+        return relation(text, tables, lambda tree, sql: check_query(tree, sql, key))
+
+
+@contextmanager
+def _readable() -> Generator[None]:
+    try:
+        yield
+    except RecursionError:
+        raise SqlProblem("This SQL is nested too deeply.") from None
 
 
 _Frozen = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
