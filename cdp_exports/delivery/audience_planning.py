@@ -183,6 +183,8 @@ def _columns(member: Member, audience: Audience) -> tuple[dict[str, Any], ...]:
 
 def _key_types(audience: Audience, keys: dict[str, str]) -> list[str]:
     """The types of the key columns that the files begin with; a field may stand in the place of one."""
+    if not audience.key_names:  # `include_key: false`, or fields stand in the place of all
+        return []
     replaced = {field.key for field in audience.fields if field.key}
     return [type for name, type in keys.items() if name not in replaced]
 
