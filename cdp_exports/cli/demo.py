@@ -11,7 +11,7 @@ import click
 
 from cdp_exports.cli.ending import DONE
 from cdp_exports.cli.options import catalog_option
-from cdp_exports.cli.screen import draw, text
+from cdp_exports.cli.screen import between, draw, text
 from cdp_exports.cli.session import Session, catalog_folder, session
 from cdp_exports.errors import DeclarationError
 
@@ -22,6 +22,7 @@ FILES = Path(__file__).with_name("demo_files")
 """The demo's catalog, the same as the repository's own, and the settings of a Dagster home."""
 
 EXPORTS = ("commerce_to_lake", "customers_to_crm")
+SEGMENT_EXPORTS = ("best_customers_to_ads", "growing_accounts_to_sales")
 
 
 @click.command()
@@ -30,9 +31,10 @@ EXPORTS = ("commerce_to_lake", "customers_to_crm")
 def demo(folder: Path | None) -> None:
     """Deliver demo tables in full, change them, deliver the increments.
 
-    Writes two Delta tables with made-up rows, delivers both exports of the demo's catalog in full, inserts, updates and
-    deletes rows, delivers what changed, shows what landed and verifies it. Without DIR it uses the demo catalog it finds
-    here, the one of a clone of this repository; with DIR it writes everything into that folder, a catalog included.
+    Writes five Delta tables with made-up rows, delivers the exports of the demo's catalog in full, two of datasets and two
+    of segments, inserts, updates and deletes rows, delivers what changed, shows what landed and verifies it. Without DIR it
+    uses the demo catalog it finds here, the one of a clone of this repository; with DIR it writes everything into that
+    folder, a catalog included.
 
     Run it again and it goes on from where things stand: it changes the tables once more and delivers the next increments.
 
@@ -59,22 +61,23 @@ class _Demo:
 
     def play(self, catalog: Path) -> int:
         """Returns the exit status; the first run that does not deliver ends the showing."""
-        from cdp_exports.cli.demo_shown import counted, landed, next_steps
+        from cdp_exports.cli.demo_shown import counted, landed, moved, next_steps
         from cdp_exports.cli.verify import drawn as drawn_verdicts
         from cdp_exports.cli.verify import verify_members
 
+        everything = (*EXPORTS, *SEGMENT_EXPORTS)
         self._write_tables()
-        if self._nothing_delivered() and (status := self._deliver("Full delivery: the first one of each dataset is the whole table.")):
+        if self._nothing_delivered() and (status := self._deliver("Full delivery: the whole table, all members of a segment.")):
             return status
         self._change_tables()
         if status := self._deliver("Increments: only what changed since the last delivery."):
             return status
         self._say("What landed.")
-        draw(landed(self._opened, EXPORTS))
+        draw(*landed(self._opened, everything))
         self._say("Rows in the newest files, read back from them.")
-        draw(counted(self._opened, EXPORTS))
-        self._say("Verified: every file read again and compared with its manifest, the ledger and the table.")
-        for export in EXPORTS:
+        draw(*between([counted(self._opened, EXPORTS), moved(self._opened, SEGMENT_EXPORTS)]))
+        self._say("Verified: every file read again and compared with its manifest, the ledger and the tables.")
+        for export in everything:
             document = verify_members(self._opened, export)
             draw(*drawn_verdicts(document))
             if not document["intact"]:
@@ -90,7 +93,7 @@ class _Demo:
         if not missing:
             self._say("The demo's tables are here already: going on from them.")
             return
-        self._say("Two Delta tables with made-up rows.")
+        self._say("Delta tables with made-up rows.")
         draw(changes({name: write(name, self._tables[name]) for name in missing}))
 
     def _change_tables(self) -> None:
@@ -105,13 +108,13 @@ class _Demo:
         from cdp_exports.delivery.member import members_of
 
         context = self._opened.context(silent)
-        return any(member.last_committed() is None for export in EXPORTS for member in members_of(context, export))
+        return any(member.last_committed() is None for export in (*EXPORTS, *SEGMENT_EXPORTS) for member in members_of(context, export))
 
     def _deliver(self, title: str) -> int:
         from cdp_exports.cli.run import drawn, run_document, run_export, status_of_run
 
         self._say(title)
-        for export in EXPORTS:
+        for export in (*EXPORTS, *SEGMENT_EXPORTS):
             ended: Run = run_export(self._opened, export)
             draw(*drawn(run_document(export, ended)))
             if status := status_of_run(ended):
@@ -147,7 +150,7 @@ def _table_paths(opened: Session) -> dict[str, Path]:
     from cdp_exports.catalog.load import load
 
     demo_catalog, catalog = load(FILES / "catalog"), opened.catalog
-    same = [export in catalog.exports for export in EXPORTS]
+    same = [export in catalog.exports for export in (*EXPORTS, *SEGMENT_EXPORTS)]
     same += [
         dataset in catalog.datasets and catalog.datasets[dataset].source == declared.source
         for dataset, declared in demo_catalog.datasets.items()

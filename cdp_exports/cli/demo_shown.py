@@ -38,13 +38,14 @@ def changes(tables: Mapping[str, Changed]) -> Table:
     return rows
 
 
-def landed(opened: Session, exports: Sequence[str]) -> Tree:
-    """The destination's folders as they are now, with the rows that the manifests count."""
+def landed(opened: Session, exports: Sequence[str]) -> list[Tree]:
+    """The destinations' folders as they are now, with the rows that the manifests count."""
     from rich.tree import Tree
 
-    members = [member for export in exports for member in _members(opened, export)]
-    tree = Tree(text(address(members[0].destination.place), "bold"))
-    for member in members:
+    trees: dict[str, Tree] = {}
+    for member in (member for export in exports for member in _members(opened, export)):
+        place = member.destination.place
+        tree = trees.setdefault(place, Tree(text(address(place), "bold")))
         folder = member.owner_folder()
         branch = tree.add(text(f"{folder}/", "bold"))
         delivered = opened.ledger.committed(member.environment, member.exports, member.members)
@@ -58,32 +59,39 @@ def landed(opened: Session, exports: Sequence[str]) -> Tree:
                 line = text(f"{stored.path.rpartition('/')[2]}  ")
                 below.add(line.append(said, style="dim"))
         branch.add(text("_owner", "dim"))
-    return tree
+    return list(trees.values())
 
 
 def counted(opened: Session, exports: Sequence[str]) -> Table:
-    """The rows of the newest delivery of each member by kind of change, counted in the delivered files."""
-    rows = table("export", "dataset", "export time", "#insert", "#update", "#delete")
+    """The rows of the newest delivery of each dataset by kind of change, counted in the delivered files."""
+    return _counted(opened, exports, "dataset", "_change_type", ("insert", "update", "delete"))
+
+
+def moved(opened: Session, exports: Sequence[str]) -> Table:
+    """The rows of the newest delivery of each segment by status, counted in the delivered files."""
+    return _counted(opened, exports, "segment", "segment_status", ("entered", "updated", "exited"))
+
+
+def _counted(opened: Session, exports: Sequence[str], what: str, column: str, kinds: Sequence[str]) -> Table:
+    rows = table("export", what, "export time", *(f"#{kind}" for kind in kinds))
     for export in exports:
         for member in _members(opened, export):
             delivery = member.last_committed()
             if delivery is not None:
-                found = _count(member, delivery)
-                rows.add_row(
-                    export, member.id, str(delivery.export_time), *(number(found.get(kind, 0)) for kind in ("insert", "update", "delete"))
-                )
+                found = _count(member, delivery, column, kinds[0])
+                rows.add_row(export, member.id, str(delivery.export_time), *(number(found.get(kind, 0)) for kind in kinds))
     return rows
 
 
-def _count(member: Member, delivery: Delivery) -> dict[str, int]:
-    """By `_change_type`; files without that column hold added rows only."""
+def _count(member: Member, delivery: Delivery, column: str, without: str) -> dict[str, int]:
+    """By what stands in a column; files without it hold rows that are new."""
     import polars as pl
 
     counts: dict[str, int] = {}
     for file in delivery.files:
         path = member.destination.uri(file.path)
         frame = pl.scan_parquet(path) if ".parquet" in file.path else pl.scan_csv(path)
-        kind = pl.col("_change_type") if "_change_type" in frame.collect_schema().names() else pl.lit("insert")
+        kind = pl.col(column) if column in frame.collect_schema().names() else pl.lit(without)
         for name, count in frame.group_by(kind.alias("kind")).len().collect().iter_rows():
             counts[name] = counts.get(name, 0) + count
     return counts
@@ -105,7 +113,8 @@ def next_steps(catalog: Path) -> Text:
     for what, command in (
         ("see the exports and their runs in the Dagster UI", served),
         ("see what was delivered, when and why", f"{program} history{option}"),
-        ("see what a run would deliver now", f"{program} plan commerce_to_lake{option}"),
+        ("see what a run would deliver now", f"{program} plan best_customers_to_ads{option}"),
+        ("see what became of one customer", f"{program} explain best_customers_to_ads 42{option}"),
         ("change the tables again and deliver the next increments", "just demo" if in_clone else f"{program} demo{folder}"),
     ):
         said.append(f"  {what}:\n    {command}\n", "not bold")

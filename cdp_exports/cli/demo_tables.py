@@ -1,4 +1,4 @@
-"""The demo's Delta tables: made-up customers and orders, and what happens to them between two deliveries."""
+"""The demo's Delta tables: made-up customers, orders, profiles, accounts and contacts, and what happens to them between two deliveries."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from cdp_exports.errors import DeclarationError
 if TYPE_CHECKING:
     import polars as pl
 
+_LAST_SEEN_DAYS = 90
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _COUNTRIES = ("FR", "DE", "ES", "IT", "NL", "GB", "US")
 _FIRST_NAMES = ("Ada", "Ben", "Chloé", "Dana", "Emil", "Fatou", "Georg", "Hana", "Ines", "Jonas", "Katya", "Liam")
+_COMPANIES = ("Northwind", "Globex", "Initech", "Umbra", "Vandelay", "Stark", "Acme", "Hooli")
 _LAST_NAMES = ("Martin", "Müller", "García", "Rossi", "de Vries", "Smith", "Okafor", "Nováková", "Lund", "Silva")
 
 
@@ -75,6 +77,52 @@ def _orders(ids: Sequence[int], rng: random.Random) -> pl.DataFrame:
     ).with_columns(pl.col("amount").cast(pl.Decimal(10, 2)))
 
 
+def _profiles(ids: Sequence[int], rng: random.Random) -> pl.DataFrame:
+    """As in life: some share an address, some wrote it differently, some gave none, and not all agreed to be written to."""
+    import polars as pl
+
+    noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)  # whole days apart, so that counts are the same all day
+    written = rng.choices(("customer{}@example.com", "Customer{}@Example.com ", None), weights=(8, 1, 1), k=len(ids))
+    return pl.DataFrame(
+        {
+            "customer_id": list(ids),
+            "email": [how and how.format(number % 4_500) for how, number in zip(written, ids, strict=True)],
+            "country": rng.choices(_COUNTRIES, weights=(5, 5, 3, 3, 2, 2, 1), k=len(ids)),
+            "lifetime_value": [round(rng.expovariate(1 / 240), 2) for _ in ids],
+            "last_seen": [noon - timedelta(days=rng.randrange(1, _LAST_SEEN_DAYS)) for _ in ids],
+            "marketing_consent": rng.choices((True, False), weights=(3, 1), k=len(ids)),
+        },
+        schema_overrides={"email": pl.String},
+    )
+
+
+def _accounts(ids: Sequence[int], rng: random.Random) -> pl.DataFrame:
+    import polars as pl
+
+    return pl.DataFrame(
+        {
+            "account_id": list(ids),
+            "name": [f"{rng.choice(_COMPANIES)} {number}" for number in ids],
+            "plan": rng.choices(("free", "team", "enterprise"), weights=(4, 4, 2), k=len(ids)),
+            "seats": [rng.randrange(1, 200) for _ in ids],
+        }
+    )
+
+
+def _contacts(ids: Sequence[int], rng: random.Random) -> pl.DataFrame:
+    import polars as pl
+
+    return pl.DataFrame(
+        {
+            "contact_id": list(ids),
+            "account_id": rng.choices(range(1, TABLES["accounts"].rows + 1), k=len(ids)),
+            "first_name": rng.choices(_FIRST_NAMES, k=len(ids)),
+            "email": [f"contact{number}@example.com" for number in ids],
+            "is_primary": rng.choices((True, False), weights=(1, 2), k=len(ids)),
+        }
+    )
+
+
 def _moments(ids: Sequence[int], rng: random.Random) -> list[datetime]:
     return [_EPOCH + timedelta(seconds=rng.randrange(180 * 86_400)) for _ in ids]
 
@@ -82,6 +130,9 @@ def _moments(ids: Sequence[int], rng: random.Random) -> list[datetime]:
 TABLES: Mapping[str, DemoTable] = {
     "customers": DemoTable("customer_id", 5_000, change_feed=False, inserts=120, updates=240, deletes=35, make=_customers),
     "orders": DemoTable("order_id", 40_000, change_feed=True, inserts=900, updates=300, deletes=60, make=_orders),
+    "profiles": DemoTable("customer_id", 5_000, change_feed=True, inserts=60, updates=150, deletes=25, make=_profiles),
+    "accounts": DemoTable("account_id", 300, change_feed=False, inserts=6, updates=20, deletes=4, make=_accounts),
+    "contacts": DemoTable("contact_id", 500, change_feed=False, inserts=12, updates=10, deletes=8, make=_contacts),
 }
 """The demo's tables by dataset id."""
 

@@ -106,9 +106,8 @@ def _delivered(delivery: Document | None, *, segments: bool) -> list[str]:
 def _notes(member: Document) -> Iterator[Any]:
     name, delivery, error = member["member"], member["delivery"], member["error"]
     if delivery is not None:
-        sources = dict.fromkeys(
-            version["change_source"] for version in delivery["versions"] if version["change_source"] not in (None, "evaluation")
-        )
+        ways = dict.fromkeys(version["change_source"] for version in delivery["versions"])
+        sources = [way for way in ways if way not in (None, "evaluation")]
         found = f"changes found by {', '.join(sources)}; " if sources else ""
         yield note(name, f"{found}{files_said(delivery)} in {member['folder']}")
     if delivery is not None and not member["sent"]:
