@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dagster import AssetKey, MetadataValue, TableColumn, TableColumnDep, TableColumnLineage, TableSchema
+from dagster import AssetKey, MetadataValue, TableColumn, TableColumnConstraints, TableColumnDep, TableColumnLineage, TableSchema
 
 from cdp_exports.assets.keys import dataset_key, segment_key
 from cdp_exports.catalog.catalog import Catalog
@@ -26,7 +26,15 @@ def column_lineage(catalog: Catalog, compiled: CompiledSegment | Audience) -> Me
 
 def table_schema(pin: Pin) -> MetadataValue[Any]:
     """The columns as they stand in the files."""
-    columns = [TableColumn(column["name"], str(column["type"])) for column in pin.columns]
+    columns = [
+        TableColumn(
+            column["name"],
+            str(column["type"]),
+            description=column.get("description"),
+            constraints=TableColumnConstraints(nullable=column.get("nullable", True)),
+        )
+        for column in pin.columns
+    ]
     return MetadataValue.table_schema(TableSchema(columns))
 
 

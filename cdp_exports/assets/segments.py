@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
-from dagster import AssetExecutionContext, AssetsDefinition, AssetSpec, AutomationCondition, MaterializeResult, MetadataValue, OpDefinition
+from dagster import (
+    AssetExecutionContext,
+    AssetsDefinition,
+    AssetSpec,
+    AutomationCondition,
+    DataVersion,
+    MaterializeResult,
+    MetadataValue,
+    OpDefinition,
+)
 
 from cdp_exports.assets.code_version import declaration_hash, with_parts
 from cdp_exports.assets.delivering import tag_run
@@ -61,7 +70,7 @@ def _segment(catalog: Catalog, segment_id: str) -> AssetSpec:
         segment_key(segment_id),
         deps=[dataset_key(catalog, dataset_id) for dataset_id in compiled.datasets],
         group_name=SEGMENTS,
-        kinds={"segment"},
+        kinds={segment.list.format if segment.list else "sql"},
         tags={**_TAGS, "cdp/segment": segment_id},
         owners=segment.owners,
         description=segment.description,
@@ -80,7 +89,9 @@ def _count(dagster: AssetExecutionContext, catalog: Catalog) -> Iterator[Materia
     try:
         context = step_context(catalog, dagster.instance, {})
         for segment_id, count in _counted(context, selected, failed):
-            yield MaterializeResult(asset_key=segment_key(segment_id), metadata=_numbers(catalog, segment_id, count))
+            yield MaterializeResult(
+                asset_key=segment_key(segment_id), metadata=_numbers(catalog, segment_id, count), data_version=_data_version(count)
+            )
     except CdpExportsError as error:
         failed.append(error)
     if failed:
@@ -103,6 +114,11 @@ def _counted(context: Context, selected: Sequence[str], failed: list[CdpExportsE
             return
         for group in together.values():
             yield from _counted(context, group, failed)
+
+
+def _data_version(count: SegmentCount) -> DataVersion:
+    """The same after a count that found the same: its exports are not shown as out of date then."""
+    return DataVersion(",".join([*(f"{dataset}:{version}" for dataset, version in sorted(count.versions.items())), str(count.members)]))
 
 
 def _numbers(catalog: Catalog, segment_id: str, count: SegmentCount) -> dict[str, str | int | MetadataValue[Any]]:

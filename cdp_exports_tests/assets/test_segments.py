@@ -32,6 +32,7 @@ def test_segments_depend_on_exactly_the_datasets_they_read(shop: People) -> None
     deps = {key: {dep.asset_key for dep in spec.deps} for key, spec in specs.items()}
     assert deps == {VIP: {PROFILES}, BUYERS: {PROFILES, ORDERS}, BOTH: {PROFILES, ORDERS}}
     assert specs[VIP].group_name == "segments"
+    assert specs[VIP].kinds == {"sql"}, "`segment` is a company's, with its logo"
     assert specs[VIP].description == "Who spends much"
     assert list(specs[VIP].owners) == ["team:crm"]
     assert {name: specs[VIP].tags[name] for name in ("cdp/segment", "cdp/family")} == {"cdp/segment": "vip", "cdp/family": "profile"}
@@ -60,6 +61,20 @@ def test_members_are_counted_at_each_refresh(shop: People) -> None:
     assert shop.count("vip").success
     assert (shop.said(VIP)["cdp/members"], shop.said(VIP)["cdp/versions"]) == (6, {"profiles": 1})
     assert shop.said(BOTH)["cdp/members"] == 1, "not selected, not counted again"
+
+
+def test_a_count_that_finds_the_same_is_the_same_data_version(shop: People) -> None:
+    def version() -> str | None:
+        assert shop.count("vip").success
+        event = shop.instance.get_latest_materialization_event(VIP)
+        assert event is not None
+        assert event.asset_materialization is not None
+        return (event.asset_materialization.tags or {}).get("dagster/data_version")
+
+    before = version()
+    assert before == version()
+    write(shop.root, "profiles", profiles(PEOPLE[1:]))
+    assert before != version()
 
 
 def test_columns_have_their_lineage(shop: People) -> None:
