@@ -22,7 +22,11 @@ Columns = frozenset[tuple[str, str]]
 
 @dataclass(frozen=True)
 class TimeBound:
-    """A comparison of a bare column with an expression of the export time alone."""
+    """A comparison of a bare column with an expression of the export time alone.
+
+    Between two export times it comes out differently only for rows whose column lies between the expression's two values, both
+    included; for all rows where one of these values is null.
+    """
 
     table: str
     column: str

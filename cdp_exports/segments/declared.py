@@ -52,11 +52,18 @@ class Tables(Mapping[str, Mapping[str, str]]):
     def __getitem__(self, dataset: str) -> Mapping[str, str]:
         if dataset not in self._known:
             declared = self._datasets[dataset].columns
-            types = self._known[dataset] = {}
-            for name, text in declared.items():
-                with self._findings.within("dataset", dataset, "columns", name):
-                    types[name] = type_named(text)
+            try:
+                self._known[dataset] = {name: type_named(text) for name, text in declared.items()}
+            except SqlProblem:
+                self._known[dataset] = self._those_that_are(dataset, declared)
         return self._known[dataset]
+
+    def _those_that_are(self, dataset: str, declared: Mapping[str, str]) -> dict[str, str]:
+        types: dict[str, str] = {}
+        for name, text in declared.items():
+            with self._findings.within("dataset", dataset, "columns", name):
+                types[name] = type_named(text)
+        return types
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._datasets)
