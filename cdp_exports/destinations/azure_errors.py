@@ -16,6 +16,7 @@ _NO_RIGHT: Cause = ("these credentials have no right to do this", _ROLE)
 _WRONG_KEY: Cause = ("the account key or the signature made with it is wrong", _SIGN_IN)
 _NO_CONTAINER: Cause = ("there is no such container", "Create it, or correct `container`.")
 _NETWORK: Cause = ("the account's network rules keep this machine out", "Let this machine's address in, or use a private endpoint.")
+_FOLDER: Cause = ("a folder has the name of the file", "Change the export's `path` or `file_name`.")
 _LOCKED: Cause = ("a lease or a policy protects the file", "End the lease, or choose a container without a retention policy.")
 
 EXPIRED: Cause = ("the shared access signature is not valid now", "Issue a new one; its start and end are in UTC.")
@@ -47,7 +48,9 @@ _TERMINAL: Mapping[str, Cause] = {
     "BlobImmutableDueToPolicy": _LOCKED,
     "BlobArchived": ("the file is archived", "Rehydrate it, or deliver into another folder."),
     "BlobTypeNotSupported": ("the account is of a kind that takes no block blobs", "Name another account."),
-    "ResourceTypeMismatch": ("a folder has the name of the file", "Change the export's `path` or `file_name`."),
+    "ResourceTypeMismatch": _FOLDER,
+    "DirectoryIsNotEmpty": _FOLDER,
+    "OperationNotSupportedOnDirectory": _FOLDER,
 }
 
 _PASSING: Mapping[str, str] = {
