@@ -149,10 +149,17 @@ class SegmentWorld(World):
 
     # the truth
     def truth(
-        self, at: datetime, versions: Mapping[str, int] | None = None, *, sends: str = "true", one_of: str | None = None
+        self,
+        at: datetime,
+        versions: Mapping[str, int] | None = None,
+        *,
+        sends: str = "true",
+        one_of: str | None = None,
+        true: str | None = None,
+        email: str = "lower(trim(p.email))",
     ) -> dict[int, tuple[Any, ...]]:
         """Who should be with the receiver, with which values. `sends`: a predicate over `p` and `head` (people now); `one_of`: the
-        group of which one is sent."""
+        group of which one is sent; `true` and `email`: who is chosen and how the address is written, where that was changed."""
         connection = duckdb.connect()
         connection.execute("SET TimeZone = 'UTC'")
         for name in SCHEMAS:
@@ -163,8 +170,8 @@ class SegmentWorld(World):
         order = "p.seen DESC NULLS LAST, p.id"
         only = f"QUALIFY ({one_of}) IS NULL OR row_number() OVER (PARTITION BY {one_of} ORDER BY {order}) = 1" if one_of else ""
         query = f"""
-            SELECT p.id, lower(trim(p.email)), p.country, p.value * 2
-            FROM people p WHERE ({self.chosen.true.replace("$at", moment)}) AND ({sends}) {only}
+            SELECT p.id, {email}, p.country, p.value * 2
+            FROM people p WHERE ({(true or self.chosen.true).replace("$at", moment)}) AND ({sends}) {only}
         """
         return {row[0]: row[1:] for row in connection.execute(query).fetchall()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Generator
@@ -11,15 +12,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from cdp_exports.delivery.chains import definition_of
 from cdp_exports.delivery.outcome import Outcome
 from cdp_exports.delivery.resolving import resolve
 from cdp_exports.delivery.verifying import verify
 from cdp_exports_tests.delivery.crash import DESTINATION_STEPS, LEDGER_STEPS
-from cdp_exports_tests.delivery.segment_world import CHOICES, EXPORT, SEGMENT, Chosen, SegmentWorld
+from cdp_exports_tests.delivery.segment_world import CHOICES, COMBINED, EXPORT, SEGMENT, Chosen, SegmentWorld
 from cdp_exports_tests.delivery.test_any_sequence import Dying, Killed
 from cdp_exports_tests.delivery.world import TIMES, hurry
 
@@ -47,17 +50,14 @@ class AnySegment(RuleBasedStateMachine):
         consent=st.booleans(),
         blocked=st.booleans(),
         feed=st.booleans(),
+        on_change=st.sampled_from(["full", "difference"]),
     )
-    def begin(self, chosen: Chosen, required: bool, deduped: bool, consent: bool, blocked: bool, feed: bool) -> None:
+    def begin(self, chosen: Chosen, required: bool, deduped: bool, consent: bool, blocked: bool, feed: bool, on_change: str) -> None:
         hurry(60.0)
         self.clock, self.sends, self.one_of = 0, "true", None
-        export: dict[str, Any] = {}
+        self.required = required
+        export: dict[str, Any] = {"on_change": on_change}
         connection: dict[str, Any] = {}
-        fields = [
-            {"from": "email", "to": "EMAIL", "transforms": ["trim", "lower"], "identity": True, "required": required},
-            {"from": "country"},
-            {"from": "value * 2", "to": "double"},
-        ]
         if required:
             self.sends += " AND coalesce(lower(trim(p.email)), '') <> ''"
         if deduped:
@@ -70,8 +70,37 @@ class AnySegment(RuleBasedStateMachine):
             connection |= {"suppress": [{"dataset": "blocked", "column": "who", "matches": "id"}]}
             self.sends += " AND p.id NOT IN (SELECT who FROM blocked_now)"
         self.world = SegmentWorld.begin(
-            Path(tempfile.mkdtemp()), chosen, export={**export, "fields": fields}, connection=connection, feed=feed
+            Path(tempfile.mkdtemp()), chosen, export={**export, "fields": self.fields("lower")}, connection=connection, feed=feed
         )
+        for name, segment in COMBINED.others.items():
+            self.world.declare(f"segments/{name}.yaml", segment)
+        self.by_hand: dict[str, tuple[str, str]] = {}
+        self.declared(chosen, "lower")
+
+    def fields(self, case: str) -> list[dict[str, Any]]:
+        return [
+            {"from": "email", "to": "EMAIL", "transforms": ["trim", case], "identity": True, "required": self.required},
+            {"from": "country"},
+            {"from": "value * 2", "to": "double"},
+        ]
+
+    def declared(self, chosen: Chosen, case: str) -> None:
+        """Remember the truth of what is declared now: a delivery may be of what was declared when it was pinned."""
+        self.now = (chosen, case)
+        self.by_hand[json.dumps(definition_of(self.world.member))] = (chosen.true, f"{case}(trim(p.email))")
+
+    # -- the declaration
+    @rule(chosen=st.sampled_from(CHOICES))
+    def the_segment_changes(self, chosen: Chosen) -> None:
+        self.world.declare(f"segments/{SEGMENT}.yaml", chosen.segment)
+        self.declared(chosen, self.now[1])
+
+    @rule(case=st.sampled_from(["lower", "upper"]))
+    def the_mapping_changes(self, case: str) -> None:
+        name = f"exports/{EXPORT}.yaml"
+        export = yaml.safe_load((self.world.folder / "catalog" / name).read_text())
+        self.world.declare(name, {**export, "fields": self.fields(case)})
+        self.declared(self.now[0], case)
 
     # -- the tables
     @rule(rows=st.lists(PERSON, min_size=1, max_size=5))
@@ -142,7 +171,9 @@ class AnySegment(RuleBasedStateMachine):
     def check(self, outcome: Outcome) -> None:
         """After every delivery the receiver's view is the truth."""
         if outcome.delivery is not None and outcome.sent:
-            assert self.world.audience() == self.world.truth_of(outcome.delivery, sends=self.sends, one_of=self.one_of)
+            true, email = self.by_hand[json.dumps(outcome.delivery.pin.definition)]
+            truth = self.world.truth_of(outcome.delivery, sends=self.sends, one_of=self.one_of, true=true, email=email)
+            assert self.world.audience() == truth
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):
