@@ -130,7 +130,7 @@ def _moments(ids: Sequence[int], rng: random.Random) -> list[datetime]:
 TABLES: Mapping[str, DemoTable] = {
     "customers": DemoTable("customer_id", 5_000, change_feed=False, inserts=120, updates=240, deletes=35, make=_customers),
     "orders": DemoTable("order_id", 40_000, change_feed=True, inserts=900, updates=300, deletes=60, make=_orders),
-    "profiles": DemoTable("customer_id", 5_000, change_feed=True, inserts=60, updates=150, deletes=25, make=_profiles),
+    "profiles": DemoTable("customer_id", 5_000, change_feed=True, inserts=60, updates=400, deletes=25, make=_profiles),
     "accounts": DemoTable("account_id", 300, change_feed=False, inserts=6, updates=20, deletes=4, make=_accounts),
     "contacts": DemoTable("contact_id", 500, change_feed=False, inserts=12, updates=10, deletes=8, make=_contacts),
 }

@@ -62,7 +62,7 @@ CONTACTS = [(10, 1, "a@example.org"), (11, 1, "b@example.org"), (30, 3, "c@examp
 
 def with_people(project: Project) -> Project:
     """The catalog and its tables, in a project of their own."""
-    for file in [path for path in (project.root / "catalog").rglob("*.yaml")]:
+    for file in sorted((project.root / "catalog").rglob("*.yaml")):
         file.unlink()
     for file, text in FILES.items():
         project.declare(file, text)

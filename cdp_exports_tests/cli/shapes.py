@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-FREE = {"declaration", "left_out", "adopted"}
-"""Keys whose value has keys of its own making."""
+FREE = {"declaration", "left_out", "exits", "adopted", "versions", "contact", "key"}
+"""Keys whose value may have keys of its own making; a list has not."""
 
 
 def same_keys(printed: Any, documented: Any, at: str = "") -> list[str]:
@@ -14,7 +14,8 @@ def same_keys(printed: Any, documented: Any, at: str = "") -> list[str]:
         found = [f"{at}: {sorted(set(printed) ^ set(documented))}"] if set(printed) != set(documented) else []
         return found + [
             difference
-            for key in set(printed) & set(documented) - FREE
+            for key in set(printed) & set(documented)
+            if key not in FREE or isinstance(documented[key], list)
             for difference in same_keys(printed[key], documented[key], f"{at}.{key}")
         ]
     if isinstance(printed, list) and isinstance(documented, list) and documented:

@@ -6,6 +6,7 @@ import filecmp
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -31,17 +32,39 @@ def test_it_goes_the_whole_way_and_then_on(elsewhere: Project) -> None:
     first = elsewhere.call("demo", "here")
     assert first.exit_code == 0, first.output
     exports = elsewhere.root / "here" / "exports"
-    assert len(list(exports.glob("**/_manifest"))) == 4
+    assert len(list(exports.glob("**/_manifest"))) == 10
     for word in ("delta-cdf", "delta-files", "_manifest", "40 000 rows", "900 rows", "395 rows", "intact", "dagster dev"):
         assert word in first.stdout
+    for word in (
+        "active_high_value",
+        "touched",
+        "repeat_buyers",
+        "compared",
+        "no_consent",
+        "missing:EMAIL",
+        "duplicate",
+        "without_contact",
+    ):
+        assert word in first.stdout
     assert "@example.com" not in first.output
+    for deliveries in _by_segment(elsewhere).values():
+        increment, full = deliveries
+        assert (full["way"], full["movement"]["entered"]) == (None, full["funnel"]["deliverable"])
+        assert all(increment["movement"][moved] for moved in ("entered", "updated", "exited"))
     second = elsewhere.call("demo", "here")
     assert second.exit_code == 0, second.output
     assert "here already" in second.stdout
-    assert len(list(exports.glob("**/_manifest"))) == 6
+    assert len(list(exports.glob("**/_manifest"))) == 15
     listed = elsewhere.json("list", "--catalog", "here/catalog")["exports"]
-    assert [last["state"] for export in listed for last in export["last"]] == ["committed", "committed"]
+    assert [last["state"] for export in listed for last in export["last"]] == ["committed"] * 5
     assert elsewhere.json("verify", "customers_to_crm", "--catalog", "here/catalog")["intact"]
+
+
+def _by_segment(elsewhere: Project) -> dict[str, list[dict[str, Any]]]:
+    entries = elsewhere.json("history", "--catalog", "here/catalog")["entries"]
+    segments = {entry["member"] for entry in entries if entry["kind"] == "segment"}
+    assert segments == {"active_high_value", "repeat_buyers", "growing_accounts"}
+    return {segment: [entry for entry in entries if entry["member"] == segment] for segment in segments}
 
 
 def test_it_never_touches_a_table_of_somebody_else(elsewhere: Project) -> None:
