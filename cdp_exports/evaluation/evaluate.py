@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from cdp_exports.evaluation.changing import Changing
 from cdp_exports.evaluation.held import held, identities_fit
 from cdp_exports.evaluation.inputs import Answer, Question, Tables
 from cdp_exports.evaluation.judging import Judge, Judged
-from cdp_exports.evaluation.reading import Reading
+from cdp_exports.evaluation.reading import Reading, together
 from cdp_exports.evaluation.session import Session
 from cdp_exports.evaluation.sql import among, numbered, quoted
 from cdp_exports.evaluation.sweeping import Condition, sweep
@@ -43,23 +43,19 @@ def evaluate(
 
 class _Evaluation:
     def __init__(self, session: Session, tables: Tables, questions: Sequence[Question]) -> None:
-        columns: dict[str, dict[str, str]] = {}
-        for question in questions:
-            for dataset, types in question.audience.tables.items():
-                columns.setdefault(dataset, {}).update(types)
+        self.columns = together(question.audience.tables for question in questions)
         self.session = session
-        self.columns: Mapping[str, Mapping[str, str]] = columns
-        self.reading = Reading(session, tables, columns)
+        self.reading = Reading(session, tables, self.columns)
         self.questions = questions
 
     def answers(self) -> list[Answer]:
         phones.offer(self.session, [question.audience for question in self.questions])
         answers: dict[int, Answer] = {}
         ways = {Way.CHANGES: self._by_changes, Way.TOUCHED: self._by_touch, Way.COMPARED: self._everybody}
-        together: dict[tuple[Way, str], list[int]] = {}
+        grouped: dict[tuple[Way, str], list[int]] = {}
         for number, question in enumerate(self.questions):
-            together.setdefault((self._way(question), question.audience.of), []).append(number)
-        for (way, dataset), numbers in together.items():
+            grouped.setdefault((self._way(question), question.audience.of), []).append(number)
+        for (way, dataset), numbers in grouped.items():
             answers |= dict(zip(numbers, ways[way](dataset, [self.questions[number] for number in numbers]), strict=True))
         return [answers[number] for number in range(len(self.questions))]
 
@@ -95,7 +91,7 @@ class _Evaluation:
         """Every member now, out of one scan of the dataset."""
         for question in questions:
             for part in question.audience.parts:
-                self.reading.part(part, question.audience, question.at)
+                self.reading.part(part, dataset, question.at)
             if question.audience.contacts:
                 self.reading.load([question.audience.contacts.dataset])
         if len(questions) == 1:
@@ -131,7 +127,8 @@ class _Evaluation:
         )
 
     def _judge(self, question: Question) -> Judge:
-        return Judge(self.session, self.reading, question.audience, question.at)
+        with_hash = question.keep_state or question.since is not None
+        return Judge(self.session, self.reading, question.audience, question.at, with_hash)
 
     def _still_there(self, audience: Audience) -> StillThere:
         """By the keys of the dataset, and of exploded contacts, at the pinned versions."""

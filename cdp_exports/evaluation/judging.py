@@ -13,6 +13,7 @@ from cdp_exports.evaluation.inputs import KEY
 from cdp_exports.evaluation.reading import Reading
 from cdp_exports.evaluation.session import Session
 from cdp_exports.evaluation.sql import equal, fingerprint, numbered, quoted, text
+from cdp_exports.evaluation.sweeping import with_parts
 from cdp_exports.ledger.records import Funnel
 from cdp_exports.segments.audience import Audience, Contacts, OutputField, at
 
@@ -48,6 +49,7 @@ class Judge:
     reading: Reading
     audience: Audience
     moment: datetime
+    with_hash: bool = True
 
     @property
     def subject(self) -> str:
@@ -88,10 +90,7 @@ class Judge:
         if ranked:
             order = [*([at_(audience.keep_by)] if audience.keep_by else []), *(_column(*column) for column in key_of(audience))]
             select.append(f"row_number() OVER (ORDER BY {', '.join(order)}) AS rank")
-        source = f"{relation} AS {quoted(audience.of)}"
-        for part in audience.parts:
-            theirs = [_column(part.segment, name) for name in part.key]
-            source += f" LEFT JOIN {quoted(part.segment)} ON {equal(own, theirs)}"
+        source = with_parts(relation, audience.of, audience.key, audience.parts)
         if contacts:
             theirs = [_column(contacts.dataset, name) for name in contacts.key]
             condition = equal(own, [_column(contacts.dataset, name) for name in contacts.by])
@@ -152,7 +151,8 @@ class Judge:
                 reasons.append((_is_missing(f"{VALUE}{number}", field), f"{MISSING}{field.name}"))
         cases = " ".join(f"WHEN {condition} THEN {text(reason)}" for condition, reason in reasons)
         values = [(f"{VALUE}{number}", field.expression.type) for number, field in enumerate(self.audience.fields)]
-        return f"SELECT * EXCLUDE (alone, consents, listed), {fingerprint(values)} AS hash, CASE {cases} END AS reason FROM ({rows})"
+        hashed = fingerprint(values) if self.with_hash else "NULL"
+        return f"SELECT * EXCLUDE (alone, consents, listed), {hashed} AS hash, CASE {cases} END AS reason FROM ({rows})"
 
     def _assert_key(self, table: str) -> None:
         keys = keys_of(self.audience)

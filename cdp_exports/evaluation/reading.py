@@ -13,10 +13,19 @@ from cdp_exports.errors import KeyNotUnique
 from cdp_exports.evaluation.inputs import Tables
 from cdp_exports.evaluation.session import Session
 from cdp_exports.evaluation.sql import among, quoted
-from cdp_exports.segments.audience import Audience, Expression, Listed, Part, at
+from cdp_exports.segments.audience import Expression, Listed, Part, at
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+def together(tables: Iterable[Mapping[str, Mapping[str, str]]]) -> dict[str, dict[str, str]]:
+    """The columns of every dataset that any of several reads."""
+    columns: dict[str, dict[str, str]] = {}
+    for one in tables:
+        for dataset, types in one.items():
+            columns.setdefault(dataset, {}).update(types)
+    return columns
 
 
 class Reading:
@@ -66,8 +75,8 @@ class Reading:
                 self._frames[wanted] = frame, self._session.table("rows", f"FROM {rows}")
         return self._frames[wanted][1]
 
-    def part(self, part: Part, audience: Audience, moment: datetime) -> None:
-        """A table of the segment's name: its key, and columns beside it."""
+    def part(self, part: Part, of: str, moment: datetime) -> None:
+        """A table of the segment's name: its key, which is that of the dataset `of`, and columns beside it."""
         if part.segment in self._loaded:
             return
         names = [*part.key, *part.columns]
@@ -79,7 +88,7 @@ class Reading:
             query = f"SELECT DISTINCT {listed} FROM ({at(part.query, moment)}\n) WHERE {there}"
             self._session.run(f"CREATE TABLE {table} AS {query}", subject)
         else:
-            types = {name: audience.tables[audience.of][name] for name in part.key} | dict(part.columns)
+            types = {name: self._columns[of][name] for name in part.key} | dict(part.columns)
             cast = ", ".join(f"CAST({quoted(name)} AS {type_}) AS {quoted(name)}" for name, type_ in types.items())
             where = f"`list` in segments/{part.segment}.yaml"
             frame = self._tables.pinned(part.segment)

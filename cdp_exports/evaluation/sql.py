@@ -50,14 +50,17 @@ def among(columns: Sequence[str], table: str) -> str:
     return f"({', '.join(columns)}) IN (FROM {table})"
 
 
+_OF_JSON = frozenset(
+    {"VARCHAR", "BOOLEAN", *(f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT"))}
+)
+
+
 def canonical(value: str, type_: str) -> str:
-    """A text of a value from which it can be told from every other of its type, null too; the same in every version of DuckDB."""
+    """What a value is in JSON, from which it can be told from every other of its type, null too; the same in every version of DuckDB."""
     nested = type_.endswith("]") or type_.startswith(("STRUCT", "MAP", "UNION"))
-    written = f"CAST(to_json({value}) AS VARCHAR)" if nested else f"CAST({value} AS VARCHAR)"
-    return f"coalesce(concat(length({written}), ':', {written}), '-')"
+    return value if nested or type_ in _OF_JSON else f"CAST({value} AS VARCHAR)"
 
 
 def fingerprint(values: Iterable[tuple[str, str]]) -> str:
     """A hash of 64 bits over values (SQL, type)."""
-    texts = [canonical(value, type_) for value, type_ in values]
-    return f"md5_number_lower(concat({', '.join(texts)}))" if texts else "CAST(0 AS UBIGINT)"
+    return f"md5_number_lower(CAST(json_array({', '.join(canonical(*value) for value in values)}) AS VARCHAR))"

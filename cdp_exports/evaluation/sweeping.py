@@ -21,17 +21,24 @@ class Condition:
     subject: str
 
 
+def with_parts(relation: str, dataset: str, key: Sequence[str], parts: Iterable[Part]) -> str:
+    """A dataset's rows, each beside its row of every part or beside nulls."""
+    source = f"{relation} AS {quoted(dataset)}"
+    for part in parts:
+        own = [f"{quoted(dataset)}.{quoted(name)}" for name in key]
+        theirs = [f"{quoted(part.segment)}.{quoted(name)}" for name in part.key]
+        source += f" LEFT JOIN {quoted(part.segment)} ON {equal(own, theirs)}"
+    return source
+
+
 def sweep(
     session: Session, relation: str, dataset: str, columns: Iterable[str], key: Sequence[str], conditions: Sequence[Condition]
 ) -> tuple[str, list[str]]:
     """A table of the rows that any condition holds for, and by condition the SQL that tells its rows."""
     listed = list(columns)
     free = "_" * (max(map(len, listed), default=0) + 1)  # no column begins like this
-    source = f"{relation} AS {quoted(dataset)}"
     parts = {part.segment: part for condition in conditions for part in condition.parts}
-    for name, part in parts.items():
-        own, theirs = [f"{quoted(dataset)}.{quoted(one)}" for one in key], [f"{quoted(name)}.{quoted(one)}" for one in part.key]
-        source += f" LEFT JOIN {quoted(name)} ON {equal(own, theirs)}"
+    source = with_parts(relation, dataset, key, parts.values())
     flags = [f"{free}{number}" for number in range(len(conditions))]
     select = [f"{quoted(dataset)}.{quoted(name)}" for name in listed]
     select += [f"({condition.sql}) AS {flag}" for condition, flag in zip(conditions, flags, strict=True)]
