@@ -31,7 +31,7 @@ def compile_guarded(
         kind="segment",
         connection=export.connection,
         segments=(dataset_id,),
-        fields=tuple(Field(source=quoted(name), to=name) for name in columns),
+        fields=tuple(Field.model_validate({"from": quoted(name), "to": name}) for name in columns),
         mode=export.mode,
         send=("entered", "updated", "exited") if export.changes == "all" else ("entered",),
         status=CHANGES if export.changes == "all" else None,

@@ -153,7 +153,7 @@ def authority() -> Iterator[Authority]:
     authority = Authority()
 
     class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *args: object) -> None: ...
+        def log_message(self, format: str, *args: object) -> None: ...
 
         def _reply(self, status: int, body: str) -> None:
             self.send_response(status)

@@ -125,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     face: GoogleFace
 
-    def log_message(self, *args: object) -> None: ...
+    def log_message(self, format: str, *args: object) -> None: ...
 
     def setup(self) -> None:
         super().setup()
