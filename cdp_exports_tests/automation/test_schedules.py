@@ -79,7 +79,7 @@ def test_a_tick_of_a_segment_export_asks_for_its_segments(tmp_path: Path, stored
     with build_schedule_context(
         instance=stored_instance, scheduled_execution_time=TICK, repository_def=build_definitions(catalog).get_repository_def()
     ) as context:
-        (request,) = schedules["acme_vip_to_crm"].evaluate_tick(context).run_requests or ()
+        (request,) = schedules["acme_vip_to_crm"].evaluate_tick(context).run_requests or []
     assert set(request.asset_selection or ()) == {VIP, VIP_BUYERS}
     assert (request.tags["cdp/family"], request.tags["cdp/export"]) == ("profile", "vip_to_crm")
     assert list(stored_instance.get_dynamic_partitions("acme/vip_to_crm")) == ["202601010500"]
