@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import world
+from benchmarks import profiles, world
 from benchmarks.content import assert_same
 from benchmarks.measuring import Measured, by_turns, run, timed
 from benchmarks.results import Result
@@ -20,6 +20,12 @@ BASE, NEXT = "202601010000", "202601010001"
 """Export times, long past."""
 
 _GIB = 2**30
+
+_WAYS = {
+    "changes": "from the changes alone",
+    "touched": "deduplicated: with the groups touched",
+    "compared": "by a query: everybody compared",
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,14 @@ class Run:
     sizes: Sizes
 
     def all(self) -> dict[str, Callable[[], Iterator[Result]]]:
-        return {"parquet": self.parquet, "s3": self.s3, "text": self.text, "growth": self.growth, "loading": self.loading}
+        return {
+            "parquet": self.parquet,
+            "s3": self.s3,
+            "text": self.text,
+            "growth": self.growth,
+            "segments": self.segments,
+            "loading": self.loading,
+        }
 
     def parquet(self) -> Iterator[Result]:
         """A full delivery against a bare sink."""
@@ -156,6 +169,55 @@ class Run:
         peak = max(one.peak for one in (*fulls, ours, grown))
         yield Result("largest memory of all", f"{peak / 2**20:,.0f} MiB", "1 GiB", "1,024 MiB", peak / _GIB, 1)
 
+    def segments(self) -> Iterator[Result]:
+        """A segment of the profiles: everybody, then what changed, found in each way."""
+        table = profiles.generate(self.folder, self.sizes.rows)
+        repeats = min(self.sizes.repeats, 3)
+        peaks: list[int] = []
+        for kind, word, name in (("parquet", "Parquet", "members.parquet"), ("csv", "gzip CSV", "members.csv.gz")):
+            place = world.declare_segment(
+                self.folder / f"segment-{kind}", table, *profiles.WAYS["changes"], mode="full", format={"type": kind}
+            )
+            bare = self._file(name)
+
+            def here(repeat: int, place: Path = place) -> Measured:
+                return run("deliver", world=str(world.emptied(place)), export_time=BASE)
+
+            def there(_: int, bare: str = bare) -> Measured:
+                return run("duckdb_segment", table=str(table), version=1, to=bare)
+
+            ours, floor = by_turns(repeats, here, there)
+            rows = assert_same(f"segment to {word}", world.delivered(place, BASE), [bare], types=profiles.OUTPUT)
+            work = f"segment of {rows:,} among {self.sizes.rows:,} profiles in full to {word}"
+            yield _seconds(work, ours, "DuckDB COPY", floor) if kind == "parquet" else _faster(work, ours, "DuckDB COPY", floor)
+            peaks.append(ours.peak)
+        places = {way: self._first(way, table) for way in profiles.WAYS}
+        profiles.change(table, self.sizes.rows)
+        for way, place in places.items():
+            compared = self._file(f"segment-{way}.parquet")
+
+            def increment(_: int, place: Path = place) -> Measured:
+                return run("deliver", world=str(world.back(place, NEXT)), export_time=NEXT)
+
+            def by_hand(_: int, way: str = way, to: str = compared) -> Measured:
+                return run("duckdb_segment_change", table=str(table), after=1, upto=4, to=to, deduplicated=way == "touched")
+
+            ours, floor = by_turns(repeats, increment, by_hand)
+            rows = assert_same(f"segment's increment ({way})", world.delivered(place, NEXT), [compared])
+            assert world.way(place) == way
+            work = f"its increment of {rows:,} rows, {_WAYS[way]}"
+            yield _faster(work, ours, "DuckDB full join", floor, target=30 if way == "changes" else None)
+            peaks.append(ours.peak)
+        yield Result("largest memory of the segments", f"{max(peaks) / 2**20:,.0f} MiB", "1 GiB", "1,024 MiB", max(peaks) / _GIB, 1)
+
+    def _first(self, way: str, table: Path) -> Path:
+        """A first delivery, kept."""
+        segment, export = profiles.WAYS[way]
+        place = world.declare_segment(self.folder / f"segment-{way}", table, segment, export, format={"type": "parquet"})
+        run("deliver", world=str(place), export_time=BASE)
+        world.keep(place)
+        return place
+
     def loading(self) -> Iterator[Result]:
         """The whole process that loads a code location."""
         few, many = self.sizes.exports
@@ -216,7 +278,7 @@ def _seconds(work: str, here: Measured, compared_with: str, there: Measured, tar
     return Result(work, f"{here.seconds:.2f} s", compared_with, f"{there.seconds:.2f} s", here.seconds / there.seconds, target)
 
 
-def _faster(work: str, here: Measured, compared_with: str, there: Measured, target: float) -> Result:
+def _faster(work: str, here: Measured, compared_with: str, there: Measured, target: float | None = None) -> Result:
     ratio = there.seconds / here.seconds
     return Result(work, f"{here.seconds:.2f} s", compared_with, f"{there.seconds:.2f} s", ratio, target, at_least=True, unit="x faster")
 

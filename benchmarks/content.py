@@ -17,18 +17,18 @@ class Content:
     digest: int
 
 
-def content(files: Sequence[Path | str], *, change_types: bool = True) -> Content:
-    """What files of one format hold; text is read with the columns' own types."""
+def content(files: Sequence[Path | str], *, change_types: bool = True, types: Mapping[str, str] | None = None) -> Content:
+    """What files of one format hold; text is read with these types, by default those of the line items."""
     import duckdb
 
     paths = [str(file) for file in files]
     with duckdb.connect() as duck:
-        types = f"columns = {_types()}"
+        columns_typed = f"columns = {types or _types()}"
         match "".join(Path(paths[0]).suffixes[-2:]):
             case ".csv.gz":
-                relation = f"read_csv({paths}, {types}, hive_partitioning = false)"
+                relation = f"read_csv({paths}, {columns_typed}, hive_partitioning = false)"
             case ".json.gz" | ".ndjson.gz":
-                relation = f"read_json({paths}, {types}, hive_partitioning = false)"
+                relation = f"read_json({paths}, {columns_typed}, hive_partitioning = false)"
             case _:
                 relation = f"read_parquet({paths}, hive_partitioning = false)"
         columns = "COLUMNS(*)" if change_types else "COLUMNS('^l_')"
@@ -36,9 +36,9 @@ def content(files: Sequence[Path | str], *, change_types: bool = True) -> Conten
     return Content(int(row[0]), int(row[1]))
 
 
-def assert_same(what: str, *sets: Sequence[Path | str], change_types: bool = True) -> int:
+def assert_same(what: str, *sets: Sequence[Path | str], change_types: bool = True, types: Mapping[str, str] | None = None) -> int:
     """All hold the same rows, with or without their `_change_type`; returns how many."""
-    found = [content(files, change_types=change_types) for files in sets]
+    found = [content(files, change_types=change_types, types=types) for files in sets]
     if any(one != found[0] for one in found):
         raise AssertionError(f"{what}: the outputs differ: {found}")
     return found[0].rows

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.profiles import MAPPED, TOLD_APART_BY, WHERE
 from benchmarks.tables import KEY
 
 Work = Callable[[], object]
@@ -23,16 +24,18 @@ def deliver(world: str, export_time: str) -> Work:
     """One delivery, by this project."""
     import boto3
     import deltalake
+    import duckdb
     import isal.isal_zlib
     import obstore
     import polars as pl
     import pyarrow.parquet
+    import sqlglot
 
     from benchmarks.world import EXPORT, opened
     from cdp_exports.delivery import deliver as delivering
     from cdp_exports.entities.export_time import ExportTime
 
-    assert all((boto3, deltalake, isal, obstore, pl, pyarrow))  # imported before the clock starts, as the others' are
+    assert all((boto3, deltalake, duckdb, isal, obstore, pl, pyarrow, sqlglot))  # imported before the clock starts, as the others' are
     context = opened(Path(world))
 
     def work() -> None:
@@ -76,6 +79,40 @@ def duckdb_except(table: str, after: int, upto: int, to: str) -> Work:
         WITH plus AS MATERIALIZED (FROM {new} EXCEPT FROM {old}), minus AS MATERIALIZED (FROM {old} EXCEPT FROM {new})
         SELECT p.*, CASE WHEN EXISTS (FROM minus m WHERE {same}) THEN 'update' ELSE 'insert' END AS _change_type FROM plus p
         UNION ALL SELECT m.*, 'delete' FROM minus m WHERE NOT EXISTS (FROM plus p WHERE {same})"""
+    return lambda: connection.execute(f"COPY ({query}) TO '{to}' (FORMAT parquet, COMPRESSION zstd)")
+
+
+def duckdb_segment(table: str, version: int, to: str) -> Work:
+    """The members of the segment, mapped, by DuckDB, in the format that the file's name says."""
+    import duckdb
+    from deltalake import DeltaTable
+
+    connection, files = duckdb.connect(), DeltaTable(table, version=version).file_uris()
+    mapped = ", ".join(f"{sql} AS {name}" for name, sql in MAPPED.items())
+    query = f"SELECT id, {mapped} FROM read_parquet({files}) WHERE {WHERE}"
+    form = "FORMAT parquet, COMPRESSION zstd" if to.endswith(".parquet") else "FORMAT csv, COMPRESSION gzip"
+    return lambda: connection.execute(f"COPY ({query}) TO '{to}' ({form})")
+
+
+def duckdb_segment_change(table: str, after: int, upto: int, to: str, *, deduplicated: bool = False) -> Work:
+    """The members of the segment at two versions compared in DuckDB by their key, and for those who left a look at why."""
+    _, old, new, connection = _versions(table, after, upto)
+    values = ", ".join(f"{sql} AS {name}" for name, sql in zip(MAPPED, TOLD_APART_BY, strict=True))
+    only = "QUALIFY row_number() OVER (PARTITION BY lower(trim(email)) ORDER BY last_seen DESC, id) = 1" if deduplicated else ""
+    differ = " OR ".join(f"n.{name} IS DISTINCT FROM o.{name}" for name in MAPPED)
+    email, *others = MAPPED
+    query = f"""
+        WITH changed AS MATERIALIZED (
+            SELECT coalesce(n.id, o.id) AS id, sha256(coalesce(n.{email}, o.{email})) AS {email},
+                {", ".join(f"n.{name}" for name in others)},
+                CASE WHEN o.id IS NULL THEN 'entered' WHEN n.id IS NULL THEN 'exited' ELSE 'updated' END AS segment_status
+            FROM (SELECT id, {values} FROM {new} WHERE {WHERE} {only}) n
+            FULL JOIN (SELECT id, {values} FROM {old} WHERE {WHERE} {only}) o ON n.id = o.id WHERE {differ}
+        ), reasons AS (
+            SELECT id, CASE WHEN p.country IS NULL THEN 'deleted' WHEN {WHERE} THEN 'duplicate' ELSE 'left_segment' END AS exit_reason
+            FROM (SELECT id FROM changed WHERE segment_status = 'exited') LEFT JOIN {new} p USING (id)
+        )
+        FROM changed LEFT JOIN reasons USING (id)"""
     return lambda: connection.execute(f"COPY ({query}) TO '{to}' (FORMAT parquet, COMPRESSION zstd)")
 
 
