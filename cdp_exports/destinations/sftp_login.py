@@ -71,19 +71,15 @@ def _key(connection: SftpConnection, root: Path, environ: Mapping[str, str]) -> 
         )
     try:
         return asyncssh.import_private_key(text.strip() + "\n", passphrase)
-    except asyncssh.KeyEncryptionError:
-        pass
-    except asyncssh.KeyImportError as error:
-        # asyncssh says in words only that a key is encrypted, or that bcrypt is missing
-        if "bcrypt" in str(error):
-            raise DeclarationError(
-                f"{where} holds a key that only the package bcrypt can decrypt.", next_step="pip install bcrypt"
-            ) from None
-        if not re.search("passphrase|decrypt", str(error), re.IGNORECASE):
-            raise DeclarationError(
-                f"{where} holds no private key that is known here.",
-                next_step="Give the whole text of a private key, its first and last line included: OpenSSH, PKCS#1, PKCS#8 or SEC 1.",
-            ) from None
+    except (asyncssh.KeyEncryptionError, asyncssh.KeyImportError) as error:
+        said = str(error)  # only in words: that a key is encrypted, or that bcrypt is missing
+    if "bcrypt" in said:
+        raise DeclarationError(f"{where} holds a key that only the package bcrypt can decrypt.", next_step="pip install bcrypt")
+    if not re.search("passphrase|decrypt", said, re.IGNORECASE):
+        raise DeclarationError(
+            f"{where} holds no private key that is known here.",
+            next_step="Give the whole text of a private key, its first and last line included: OpenSSH, PKCS#1, PKCS#8 or SEC 1.",
+        )
     raise DeclarationError(
         f"{where} holds an encrypted private key, and " + ("the passphrase is wrong." if passphrase else "no passphrase is named."),
         next_step="Name the environment variable that holds it: `passphrase: {env: NAME}`.",

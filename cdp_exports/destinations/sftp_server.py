@@ -90,7 +90,8 @@ class SftpServer:
             except (OSError, asyncssh.Error) as error:
                 if presented:
                     break  # it has no key of the kinds that are left: OpenSSH hangs up then
-                if not (named and isinstance(error, asyncssh.ConnectionLost)):
+                hung_up = isinstance(error, (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError))
+                if not (named and hung_up):
                     raise self._not_reached(error) from None
                 named = False  # perhaps it has none of the kinds that the file names: see which it has
             else:
