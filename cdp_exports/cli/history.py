@@ -113,6 +113,8 @@ def _notes(entry: Document) -> Iterator[Any]:
     if entry["type"] == "skip":
         yield note(label, entry["message"], entry["next_step"], "yellow" if entry["state"] == "skipped" else "red")
         return
+    if entry["kind"] == "dataset" and entry["rows"] and entry["rows"]["left_out"]:
+        yield note(label, f"left out: {left_out_said(entry['rows']['left_out'])}.")
     if (movement := entry["movement"]) and movement["exits"]:
         yield note(label, f"exits: {left_out_said(movement['exits'])}.")
     if entry["covered_by"]:

@@ -15,6 +15,8 @@ from cdp_exports.cli.segment_tables import funnels, left_out_said, limit_notes
 from cdp_exports.cli.session import Session, session
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from cdp_exports.delivery.chains import Plan
     from cdp_exports.delivery.member import Member
     from cdp_exports.delivery.previewing import Preview
@@ -127,26 +129,26 @@ def _retention(member: Member, planned: Plan) -> list[str]:
 def _drawn(document: Document) -> list[Any]:
     title = f"{document['export']} at {document['export_time']}"
     draw = _segments if document["kind"] == "segment" else _datasets
-    return [*draw(document["members"], title), text("Nothing was sent.", "dim")]
+    counted = {member["member"]: member["funnel"] for member in document["members"] if member["funnel"]}
+    tables = [draw(document["members"], title), *([funnels(counted, document["kind"])] if counted else [])]
+    return [*between(tables), *(said for member in document["members"] for said in _notes(member)), text("Nothing was sent.", "dim")]
 
 
-def _datasets(members: list[Document], title: str) -> list[Any]:
+def _datasets(members: list[Document], title: str) -> Table:
     rows = table("member", "increment", "why", "#rows", "#to read", title=title)
-    notes: list[Any] = []
     for member in members:
         if member["increment"] is None:
             rows.add_row(member["member"], text("none", "red"), _code(member["error"]))
         else:
-            why = member["reason"] or f"since {member['previous_export_time']}"
-            count = "unknown" if member["rows_estimate"] is None else number(member["rows_estimate"])
-            rows.add_row(member["member"], _increment(member), text(why), count, size(member["bytes_estimate"]))
-        notes += _notes(member)
-    return [rows, *notes]
+            why = member["previous_export_time"] and f"since {member['previous_export_time']}"
+            known = next((count for count in (member["rows"], member["rows_estimate"]) if count is not None), None)
+            count = "unknown" if known is None else number(known)
+            rows.add_row(member["member"], _increment(member), text(why or member["reason"]), count, size(member["bytes_estimate"]))
+    return rows
 
 
-def _segments(members: list[Document], title: str) -> list[Any]:
+def _segments(members: list[Document], title: str) -> Table:
     rows = table("segment", "increment", "#rows", "#entered", "#updated", "#exited", "#held after", "#to read", title=title)
-    notes: list[Any] = []
     for member in members:
         if member["increment"] is None:
             rows.add_row(member["member"], text("none", "red"))
@@ -154,24 +156,25 @@ def _segments(members: list[Document], title: str) -> list[Any]:
             moves: Document = member["movement"] or {}
             counts = (number(count) for count in (member["rows"], *(moves.get(name) for name in ("entered", "updated", "exited", "held"))))
             rows.add_row(member["member"], member["way"] or "full", *counts, size(member["bytes_estimate"]))
-            since = f"since {member['previous_export_time']}: " if member["previous_export_time"] else ""
-            notes.append(note(member["member"], f"{since}{member['reason']}"))
-            notes.append(note(member["member"], f"from {versions_said(member['versions'])}"))
-        if member["movement"] and member["movement"]["exits"]:
-            notes.append(note(member["member"], f"exits: {left_out_said(member['movement']['exits'])}"))
-        notes += [*limit_notes(member["member"], member["limits"]), *_notes(member)]
-    counted = {member["member"]: member["funnel"] for member in members if member["funnel"]}
-    return [*between([rows, *([funnels(counted)] if counted else [])]), *notes]
+    return rows
 
 
 def _notes(member: Document) -> Iterator[Any]:
+    name = member["member"]
+    if member["funnel"]:
+        since = f"since {member['previous_export_time']}: " if member["previous_export_time"] else ""
+        yield note(name, f"{since}{member['reason']}")
+        yield note(name, f"from {versions_said(member['versions'])}")
+    if member["movement"] and member["movement"]["exits"]:
+        yield note(name, f"exits: {left_out_said(member['movement']['exits'])}")
+    yield from limit_notes(name, member["limits"])
     if error := member["error"]:
         style = "yellow" if error["code"] == "skipped" else "red"
-        yield note(member["member"], f"{error['message']} [{_code(error)}]", error["next_step"], style)
+        yield note(name, f"{error['message']} [{_code(error)}]", error["next_step"], style)
     elif member["folder"]:
-        yield note(member["member"], f"to {member['folder']}")
+        yield note(name, f"to {member['folder']}")
     for warning in member["warnings"]:
-        yield note(member["member"], warning, style="yellow")
+        yield note(name, warning, style="yellow")
 
 
 def _code(error: Document) -> str:

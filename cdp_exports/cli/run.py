@@ -11,7 +11,7 @@ from cdp_exports.cli.documents import Document, increment_said, outcome_document
 from cdp_exports.cli.ending import DONE, FAILED, INTERRUPTED, error_document, status_of, worst
 from cdp_exports.cli.options import at_option, catalog_option, export_argument, json_option, member_option
 from cdp_exports.cli.screen import files_said, note, number, progress, show, state, table
-from cdp_exports.cli.segment_tables import MOVEMENT, limit_notes, moved
+from cdp_exports.cli.segment_tables import MOVEMENT, left_out_said, limit_notes, moved
 from cdp_exports.cli.session import Session, session
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def run_document(export: str, ended: Run) -> Document:
 
 def drawn(document: Document) -> list[Any]:
     """A line for each member, where it went, then what is to be said of those that were not delivered."""
-    segments = any(member["delivery"] and member["delivery"]["funnel"] for member in document["members"])
+    segments = any(member["delivery"] and member["delivery"]["kind"] == "segment" for member in document["members"])
     numbers = MOVEMENT if segments else ("#inserted", "#updated", "#deleted")
     rows = table("member", "status", "increment", *numbers, title=f"{document['export']} at {document['export_time']}")
     notes: list[Any] = []
@@ -110,6 +110,8 @@ def _notes(member: Document) -> Iterator[Any]:
         sources = [way for way in ways if way not in (None, "evaluation")]
         found = f"changes found by {', '.join(sources)}; " if sources else ""
         yield note(name, f"{found}{files_said(delivery)} in {member['folder']}")
+    if delivery is not None and delivery["kind"] == "dataset" and delivery["rows"]["left_out"]:
+        yield note(name, f"left out: {left_out_said(delivery['rows']['left_out'])}.")
     if delivery is not None and not member["sent"]:
         yield note(name, "this export time was delivered before; nothing was sent now.")
     yield from limit_notes(name, member["limits"])

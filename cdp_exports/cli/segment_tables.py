@@ -36,11 +36,11 @@ def moved(delivery: Mapping[str, Any]) -> list[str]:
     return [number(funnel["members"]), left_out_said(left_out), number(funnel["deliverable"]), *moves]
 
 
-def funnels(members: Mapping[str, Document]) -> Table:
-    """What becomes of the members of each segment, a step a line."""
-    rows = table("segment", "step", "#left out", "#left")
+def funnels(members: Mapping[str, Document], kind: str) -> Table:
+    """What becomes of the members of each segment (or the rows of a dataset of people), a step a line."""
+    rows = table(kind, "step", "#left out", "#left")
     for name, funnel in members.items():
-        rows.add_row(name, "active members", "", number(funnel["members"]))
+        rows.add_row(name, "active members" if kind == "segment" else "rows", "", number(funnel["members"]))
         left = funnel["members"]
         if funnel["without_contact"]:
             left -= funnel["without_contact"]

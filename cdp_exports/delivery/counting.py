@@ -14,9 +14,7 @@ from cdp_exports.delivery.audience_rows import DISK_LIMIT, MEMORY_LIMIT
 from cdp_exports.delivery.context import Context
 from cdp_exports.delivery.upstream import Upstream
 from cdp_exports.entities.export_time import ExportTime
-from cdp_exports.evaluation.inputs import Question, Tables
-from cdp_exports.segments.audience import Audience, Way
-from cdp_exports.segments.members import CompiledSegment
+from cdp_exports.evaluation.inputs import Tables
 from cdp_exports.sources.member_list import bytes_of, rows_of
 from cdp_exports.sources.reading import reading
 
@@ -38,7 +36,7 @@ def count_members(context: Context, segment_ids: Sequence[str]) -> Mapping[str, 
     Raises:
         SourceUnreadable, KeyNotUnique, TransientError: as reading and evaluating find.
     """
-    from cdp_exports.evaluation.evaluate import evaluate
+    from cdp_exports.evaluation.count import count
     from cdp_exports.segments.members import compile_segment
 
     catalog, upstream = context.catalog, Upstream(context)
@@ -59,35 +57,9 @@ def count_members(context: Context, segment_ids: Sequence[str]) -> Mapping[str, 
                 output.writelines(bytes_of(declared, catalog.root, os.environ))
             return rows_of(declared, file, {**{key: segment.tables[segment.of][key] for key in part.key}, **part.columns})
 
-        questions = [Question(_alone(segment), now, with_status=False) for segment in compiled.values()]
         tables = Tables(pinned=pinned, head=lambda _: None)
-        answers = stack.enter_context(evaluate(questions, tables, memory_limit=MEMORY_LIMIT, disk_limit=DISK_LIMIT, folder=folder))
+        members = count(list(compiled.values()), tables, now, memory_limit=MEMORY_LIMIT, disk_limit=DISK_LIMIT, folder=folder)
         return {
-            segment_id: SegmentCount(answer.funnel.members, {name: upstream.head(name).version for name in segment.datasets})
-            for (segment_id, segment), answer in zip(compiled.items(), answers, strict=True)
+            segment_id: SegmentCount(members[segment_id], {name: upstream.head(name).version for name in segment.datasets})
+            for segment_id, segment in compiled.items()
         }
-
-
-def _alone(segment: CompiledSegment) -> Audience:
-    """As if it were sent to nobody in particular: no fields, nobody left out."""
-    return Audience(
-        segment=segment.segment,
-        of=segment.of,
-        key=segment.key,
-        key_names=segment.key,
-        membership=segment.membership,
-        parts=segment.parts,
-        fields=(),
-        contacts=None,
-        dedupe_by=(),
-        newest_by=None,
-        consents=(),
-        suppressions=(),
-        keep_by=None,
-        send=frozenset(),
-        status=None,
-        tables=segment.tables,
-        way=Way.COMPARED,
-        way_reason="",
-        definition={},
-    )

@@ -7,7 +7,7 @@ delivered files are searched. The key is personal data: no message holds it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from cdp_exports.delivery.member import Member
@@ -26,6 +26,7 @@ What = Literal[
 KnownBy = Literal["state", "evaluation", "table", "files", "ledger"]
 
 _OUTCOME_OF_SEGMENT = ("entered", "updated", "exited")
+_OF_ROWS: dict[What, What] = {"entered": "inserted", "exited": "deleted", "not_a_member": "not_in_dataset"}
 _NOBODY: Standings = {}
 _KINDS: dict[str, What] = {"insert": "inserted", "update": "updated", "delete": "deleted"}
 
@@ -75,8 +76,13 @@ def explain(member: Member, key: Sequence[str], *, export_time: ExportTime | Non
             if names
             else f"Declare the key in datasets/{member.id}.yaml: the columns that name a row.",
         )
-    told = _segment(member, key, committed, asked) if member.audience else _dataset(member, key, asked)
-    yield from told
+    if member.audience is None:
+        yield from _dataset(member, key, asked)
+    elif member.export.kind == "segment":
+        yield from _segment(member, key, committed, asked)
+    else:  # a dataset of which only those leave who consent is delivered like a segment
+        for fate in _segment(member, key, committed, asked):
+            yield replace(fate, what=_OF_ROWS.get(fate.what, fate.what))
 
 
 def key_columns(member: Member) -> tuple[str, ...]:

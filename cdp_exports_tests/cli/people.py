@@ -45,6 +45,9 @@ FILES = {
         "kind: segment\nconnection: lake\nsegments: [large]\nfields: [{from: email}]\nproject: {dataset: contacts, by: [account_id]}\n"
         "format: {type: parquet}\n"
     ),
+    "exports/profiles_to_crm.yaml": (
+        "kind: dataset\nconnection: crm\ndatasets: [profiles]\nconsent: required\nchanges: all\npath: people/{dataset_id}/{export_time}\n"
+    ),
     "exports/profiles_to_lake.yaml": "kind: dataset\nconnection: lake\ndatasets: [profiles]\nchanges: all\n",
 }
 PEOPLE = [

@@ -31,8 +31,8 @@ def test_both_families_are_listed_apart(people: Project) -> None:
     assert kinds["vip_to_crm"] == ("segment", None)
     shown = people.call("list").stdout
     assert shown.index("Dataset exports") < shown.index("profiles_to_lake") < shown.index("Profile exports") < shown.index("vip_to_crm")
-    assert "Profile exports" not in people.call("list", "--search", "profiles_to").stdout
-    assert len(people.json("list", "--search", "LOCAL")["exports"]) == 5
+    assert "Profile exports" not in people.call("list", "--search", "profiles_to_lake").stdout
+    assert len(people.json("list", "--search", "LOCAL")["exports"]) == 6
 
 
 def test_a_plan_counts_before_anything_is_sent(people: Project) -> None:
@@ -236,6 +236,26 @@ def write_more(people: Project) -> None:
 
     row = DataFrame([(8, "hal@example.org", "Lyon", 1.0, True)], schema=["profile_id", "email", "city", "spent", "opted_in"], orient="row")
     write_deltalake(str(people.root / "data" / "profiles"), row, mode="append")
+
+
+def test_datasets_of_people_who_must_consent(people: Project) -> None:
+    (planned,) = people.json("plan", "profiles_to_crm")["members"]
+    assert (planned["rows"], planned["left_out"]) == (5, {"no_consent": 1, "suppressed": 1})
+    assert "no_consent" in people.call("plan", "profiles_to_crm").stdout
+    assert "left out: no_consent 1, suppressed 1." in people.call("run", "profiles_to_crm").stdout
+    update(people, "profile_id = 1", opted_in="false")
+    people.json("run", "profiles_to_crm")
+    known = {
+        "1": [("deleted", "no_consent"), ("inserted", None)],
+        "4": [("left_out", "no_consent")] * 2,
+        "99": [("not_in_dataset", None)] * 2,
+    }
+    for key, fates in known.items():
+        assert _explain(people, "profiles_to_crm", key)["profiles"] == [(*fate, "state") for fate in fates]
+    shown = people.call("history", "profiles_to_crm").stdout
+    assert "left out: no_consent 1, suppressed 1." in shown
+    assert "exits: no_consent 1." in shown
+    assert people.call("show", "profiles_to_crm").exit_code == 0
 
 
 @pytest.mark.parametrize(
