@@ -116,8 +116,8 @@ class Session:
                 if declared is not None and arrived[column] != self.type_of(declared):
                     stream.refuse(f"column {column} is {arrived[column]}, the catalog declares {declared.upper()}")
             yield view
-        except CdpExportsError as error:
-            if stream.failure and not isinstance(error, SourceUnreadable):
+        except CdpExportsError:
+            if stream.failure:
                 raise stream.failure from None
             raise
         finally:

@@ -34,8 +34,10 @@ def column(name: str, table: str = "profiles", type_: str = "VARCHAR") -> Expres
     return expression(f'"{table}"."{name}"', type_)
 
 
-def field(name: str, source: Expression | None = None, **more: Any) -> OutputField:
-    return OutputField(name, source or column(name), **{"required": False, "identity": False, **more})
+def field(
+    name: str, source: Expression | None = None, *, required: bool = False, identity: bool = False, array: bool = False
+) -> OutputField:
+    return OutputField(name, source or column(name), required, identity, array=array)
 
 
 def audience(where: str = "true", **more: Any) -> Audience:
