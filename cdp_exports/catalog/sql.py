@@ -14,7 +14,7 @@ from cdp_exports.entities.export import DatasetExport, SegmentExport
 from cdp_exports.entities.segment import Segment
 from cdp_exports.segments.compile import compile_audience
 from cdp_exports.segments.guarded import compile_guarded
-from cdp_exports.segments.members import compile_segment
+from cdp_exports.segments.members import compile_segment, learn_predicates
 from cdp_exports.segments.problems import CompileProblems
 
 
@@ -26,6 +26,7 @@ def wrong_sql(catalog: Catalog, segments: Mapping[str, Segment], datasets: Colle
     places = {(finding.file, finding.at) for finding in told}
     files = {finding.file for finding in told}
     unsure = {name for name in datasets if name not in catalog.datasets or f"datasets/{name}.yaml" in files}
+    learn_predicates(segments.values(), catalog.datasets)
     right: set[str] = set()
     for name, segment in segments.items():
         if not right.issuperset(segment.parts) or catalog.dataset_of(name) in unsure or _mentions(segment.sql, unsure):

@@ -108,25 +108,26 @@ class _Run:
                 yield found
             else:
                 ready.append(found)
-        left = list(ready)
+        left, limits = list(ready), dict[str, tuple[LimitState, ...]]()
         try:
-            with self._rows(ready) as rows:
+            with self._rows(ready, limits) as rows:
                 for one, its_rows in zip(ready, rows, strict=True):
-                    outcome = self._or_ended(one.member, partial(self._send, one, its_rows))
+                    outcome = self._or_ended(one.member, partial(self._send, one, its_rows), its_rows.limits)
                     left.remove(one)
                     yield outcome
         except Exception as error:  # noqa: BLE001  what could not be read ends every member that waited for it
             for one in left:
-                yield self._ended(one.member, error)
+                yield self._ended(one.member, error, limits.get(one.member.id, ()))
 
-    def _or_ended(self, member: Member, step: Callable[[], T]) -> T | Outcome:
+    def _or_ended(self, member: Member, step: Callable[[], T], limits: tuple[LimitState, ...] = ()) -> T | Outcome:
         try:
             return step()
         except Exception as error:  # noqa: BLE001  the other members are delivered all the same
-            return self._ended(member, error)
+            return self._ended(member, error, limits)
 
-    def _ended(self, member: Member, error: Exception) -> Outcome:
-        return ended(member, self.export_time, error if isinstance(error, CdpExportsError) else unexpected(error), self.run_id)
+    def _ended(self, member: Member, error: Exception, limits: tuple[LimitState, ...]) -> Outcome:
+        explained = error if isinstance(error, CdpExportsError) else unexpected(error)
+        return ended(member, self.export_time, explained, self.run_id, limits)
 
     def _prepare(self, member: Member) -> _Ready | Outcome:
         """Resolve what was begun, and plan what was not."""
@@ -152,8 +153,9 @@ class _Run:
         return _Ready(member, pinned, None)
 
     @contextmanager
-    def _rows(self, ready: Sequence[_Ready]) -> Generator[list[_Rows]]:
-        """Datasets are read when their turn comes; segments all at once and before the first is sent, for the sake of their limits.
+    def _rows(self, ready: Sequence[_Ready], limits: dict[str, tuple[LimitState, ...]]) -> Generator[list[_Rows]]:
+        """Datasets are read when their turn comes; segments all at once and before the first is sent, for the sake of their
+        limits, which are noted by member.
 
         Raises:
             Skip, OverLimit: a segment is larger than its receiver takes.
@@ -162,7 +164,8 @@ class _Run:
             yield [_Rows(partial(dataset_reading, one.member, self.upstream, self._pin(one))) for one in ready]
             return
         with evaluated([self._subject(one) for one in ready], self.upstream) as found:
-            refuse_over(limits_of(ready[0].member), {member: one.limits for member, one in found.items()})
+            limits.update({member: one.limits for member, one in found.items()})
+            refuse_over(limits_of(ready[0].member), limits)
             rows = [found[one.member.id] for one in ready]
             yield [_Rows(partial(nullcontext, one.reading), one.limits) for one in rows]
 

@@ -48,7 +48,7 @@ def committed(member: Member, delivery: Delivery, *, sent: bool, limits: tuple[L
     )
 
 
-def ended(member: Member, export_time: ExportTime, error: CdpExportsError, run_id: str) -> Outcome:
+def ended(member: Member, export_time: ExportTime, error: CdpExportsError, run_id: str, limits: tuple[LimitState, ...] = ()) -> Outcome:
     """Not delivered: recorded with its reason, for `history` and for Dagster."""
     error.of(export=member.export_id, member=member.id, export_time=str(export_time))
     status = "skipped" if isinstance(error, Skip) else "failed"
@@ -66,4 +66,4 @@ def ended(member: Member, export_time: ExportTime, error: CdpExportsError, run_i
             at=member.context.ledger.now(),
         )
     )
-    return Outcome(member.export_id, member.id, export_time, status, error=error)
+    return Outcome(member.export_id, member.id, export_time, status, error=error, limits=limits)

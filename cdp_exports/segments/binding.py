@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
@@ -26,23 +26,24 @@ _NO_OVERLOAD = re.compile(r"No function matches the given name and argument type
 _KIND = re.compile(r"^[A-Z][A-Za-z ]* Error: ")
 
 
-def type_of(expression: str, tables: Types) -> str:
-    """The type of a scalar expression over columns of tables.
+def types_of(expressions: Sequence[str], tables: Types) -> list[str]:
+    """The types of scalar expressions over columns of tables.
 
-    It is evaluated over a row of nulls: only then DuckDB looks at constants, such as a text that is compared with a number.
+    They are evaluated over a row of nulls: only then DuckDB looks at constants, such as a text that is compared with a number.
 
     Raises:
-        SqlProblem: DuckDB refuses it.
+        SqlProblem: DuckDB refuses one of them.
     """
     import duckdb
 
     relations = ", ".join(f"(SELECT {_nulls(columns)}) AS {quoted(table)}" for table, columns in tables.items())
+    listed = ", ".join(f"({expression})" for expression in expressions)
     cursor = _connection().cursor()
     try:
-        sql = f"SELECT ({expression}){' FROM ' * bool(relations)}{relations}"  # noqa: S608 - over no data at all
+        sql = f"SELECT {listed}{' FROM ' * bool(relations)}{relations}"  # noqa: S608 - over no data at all
         described = cursor.execute(at(sql, _SOME_TIME)).description
         cursor.fetchall()
-        return str(described[0][1])
+        return [str(column[1]) for column in described]
     except duckdb.Error as error:
         raise SqlProblem(_sentence(str(error), tables)) from None
     finally:

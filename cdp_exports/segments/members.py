@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from cdp_exports.entities.dataset import Dataset
@@ -12,7 +13,7 @@ from cdp_exports.segments.audience import Columns, Expression, Part
 from cdp_exports.segments.binding import quoted, type_named
 from cdp_exports.segments.declared import Findings, Tables
 from cdp_exports.segments.problems import SqlProblem
-from cdp_exports.segments.sql import expression, query
+from cdp_exports.segments.sql import expression, learn, query
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,18 @@ def compile_segment(segment_id: str, segments: Mapping[str, Segment], datasets: 
     findings.raise_any()
     assert found is not None
     return found
+
+
+def learn_predicates(segments: Iterable[Segment], datasets: Mapping[str, Dataset]) -> None:
+    """Look at the predicates of many segments together, before they are compiled one by one."""
+    tables = Tables(datasets, Findings())
+    predicates: dict[str, list[str]] = {}
+    for segment in segments:
+        if segment.where is not None and segment.of is not None and segment.of in datasets:
+            predicates.setdefault(segment.of, []).append(segment.where)
+    for dataset, texts in predicates.items():
+        with suppress(SqlProblem):
+            learn(texts, {dataset: tables[dataset]})
 
 
 def members_of(

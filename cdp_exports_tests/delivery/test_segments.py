@@ -68,6 +68,7 @@ def test_a_segment_over_its_limit_holds_up_the_whole_export_and_nothing_is_lost(
     second = list(deliver(world.context, EXPORT, ExportTime.parse(TIMES[1]), run_id="b"))
     assert [(outcome.status, outcome.skip and outcome.skip.reason) for outcome in second] == [("skipped", "over_limit")] * 2
     assert "chosen has 4 members the receiver would hold, of at most 3 (133%)" in str(second[1].error)
+    assert [state.part for state in second[0].limits] == [4 / 3]
     assert len(world.manifests()) == 2 and world.member.open_deliveries() == []
     world.remove("people", "id = 1")
     third = list(deliver(world.context, EXPORT, ExportTime.parse(TIMES[2]), run_id="c"))

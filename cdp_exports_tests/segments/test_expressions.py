@@ -43,7 +43,7 @@ def rows() -> Iterator[duckdb.DuckDBPyConnection]:
         ("id = 1\n and and", "Syntax error near 'and', line 2, column 6."),
         ("(id = 1", "Syntax error near '1', line 1, column 7."),
         ("{ : } with", "Syntax error: this cannot be read as SQL."),
-        ("(" * 300 + "1" + ")" * 300, "This SQL is nested too deeply."),
+        ("(" * 3000 + "1" + ")" * 3000, "This SQL is nested too deeply."),
         ("'unfinished", "Syntax error: Error tokenizing"),
         ("-- nothing", "There is no SQL here"),
         ("id = 1; drop table profiles", "One SQL statement is needed here, not several."),
