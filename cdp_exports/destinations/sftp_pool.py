@@ -110,12 +110,11 @@ class Pool:
 
 
 def _close(sessions: list[Session]) -> None:
-    """Nobody can reach the pool any more: end its connections, where the loop still runs."""
+    """Nobody can reach the pool any more: end its connections."""
 
     def close() -> None:
         for session in sessions:
             session.connection.close()
 
-    loop = sftp_loop.loop()
-    if sessions and loop.is_running():
-        loop.call_soon_threadsafe(close)
+    if sessions:
+        sftp_loop.loop().call_soon_threadsafe(close)
