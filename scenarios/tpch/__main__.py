@@ -1,4 +1,4 @@
-"""Deliver TPC-H tables, refresh them, deliver the increments, and prove that what was delivered is the table."""
+"""Deliver TPC-H tables and segments, refresh the tables, deliver the increments, and prove that receivers hold what is there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from scenarios.tpch import receivers
+from scenarios.tpch import audiences, receivers
 from scenarios.tpch.tables import KEYS, Changed, generate, rearrange, refresh
 
 if TYPE_CHECKING:
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 _FILES = Path(__file__).parent / "files"
 _EXPORTS = {"parquet_all": "parquet", "csv_all": "csv", "json_added": "json"}
-"""Exports, and where in the lake they deliver to."""
+"""Exports of datasets, and where in the lake they deliver to."""
+
+_SEGMENT_EXPORTS = {"ads_csv": "ads", "buyers_parquet": "buyers"}
+"""Exports of segments, likewise."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,17 +62,19 @@ class Story:
 
         shutil.copytree(_FILES, self._folder, dirs_exist_ok=True)
         os.environ["DAGSTER_HOME"] = str(self._folder)  # its runs and its ledger are its own
-        self._say(f"TPC-H orders and lineitem at scale factor {scale:g}, as Delta tables in {self._folder / 'data'}")
+        self._say(f"TPC-H orders, line items, customers and nations at scale factor {scale:g}, as Delta tables in {self._folder / 'data'}")
         generate(self._folder / "data", scale)
         with session(self._folder / "catalog") as opened:
-            self._say("Full deliveries: the first of each dataset is the whole table")
+            self._say("Full deliveries: the first of each dataset is the whole table, the first of each segment everybody in it")
             self._deliver(opened, None)
+            self._deliver_segments(opened)
             for number in range(1, rounds + 1):
                 rearranged = rearrange(self._folder / "data", number)
-                self._say(f"{rearranged}. Then refresh {number}: new orders (RF1), updates, orders deleted (RF2)")
+                self._say(f"{rearranged}. Then refresh {number}: new orders (RF1), updates, orders deleted (RF2), and customers")
                 self._deliver(opened, refresh(self._folder / "data", number))
+                self._deliver_segments(opened)
                 self._say("What receivers hold now")
-                self._show_findings(self._compared(receivers.rebuilt_by_duckdb, receivers.added_by_duckdb))
+                self._show_findings(self._compared(receivers.rebuilt_by_duckdb, receivers.added_by_duckdb) + self._audiences())
             self._say("Read by pyarrow too")
             self._show_findings(self._compared(receivers.rebuilt_by_pyarrow, receivers.counted_by_pyarrow))
             self._say("Verified: every file read again and compared with manifest, ledger and table")
@@ -78,22 +83,35 @@ class Story:
         return 1 if self._wrong else 0
 
     def _deliver(self, opened: Session, changed: Mapping[str, Changed] | None) -> None:
-        from cdp_exports.assets.run import run_in_process
-
         numbers = ("#versions", "#inserted", "#updated", "#deleted", "#files", "#MB", "#seconds")
         shown = _table("export", "dataset", "status", "change source", *numbers)
-        for export in _EXPORTS:
+        for outcome, seconds in self._delivered(opened, _EXPORTS):
+            self._check(self._is_right(outcome, changed, added=outcome.export.endswith("_added")))
+            shown.add_row(*_cells(outcome), seconds)
+        self._console.print(shown)
+
+    def _deliver_segments(self, opened: Session) -> None:
+        numbers = ("#members", "#entered", "#updated", "#exited", "#files", "#MB", "#seconds")
+        shown = _table("export", "segment", "status", "found by", *numbers)
+        for outcome, seconds in self._delivered(opened, _SEGMENT_EXPORTS):
+            self._check(outcome.status == "committed")
+            shown.add_row(*_segment_cells(outcome), seconds)
+        self._console.print(shown)
+
+    def _delivered(self, opened: Session, exports: Iterable[str]) -> Iterator[tuple[Outcome, str]]:
+        """What became of each member, with the seconds of its export beside the first."""
+        from cdp_exports.assets.run import run_in_process
+
+        for export in exports:
             begun = time.monotonic()
             ended = run_in_process(opened.catalog, opened.instance, export)
             seconds = f"{time.monotonic() - begun:.1f}"
             for outcome in ended.outcomes:
-                self._check(self._is_right(outcome, changed, added=export.endswith("_added")))
-                shown.add_row(*_cells(outcome), seconds)
+                yield outcome, seconds
                 seconds = ""
             if ended.error:
                 self._check(right=False)
                 self._console.print(f"{export}: {ended.error.message}", markup=False, style="red")
-        self._console.print(shown)
 
     def _is_right(self, outcome: Outcome, changed: Mapping[str, Changed] | None, *, added: bool) -> bool:
         """The delivery counts as many rows as the refresh changed."""
@@ -115,8 +133,17 @@ class Story:
                 found.append((export, name, compare(self._folder / "data" / name, name, deliveries)))
         return found
 
+    def _audiences(self) -> list[tuple[str, str, Finding]]:
+        found: list[tuple[str, str, Finding]] = []
+        for export, place in _SEGMENT_EXPORTS.items():
+            for (where, segment), truth in audiences.TRUTHS.items():
+                if where == place:
+                    deliveries = receivers.delivered(self._folder / "exports" / place, segment)
+                    found.append((export, segment, audiences.applied_by_duckdb(self._folder / "data", truth, deliveries)))
+        return found
+
     def _show_findings(self, findings: Sequence[tuple[str, str, Finding]]) -> None:
-        shown = _table("export", "dataset", "reader", "compared", "#rows read", "#missing", "#extra", "verdict")
+        shown = _table("export", "member", "reader", "compared", "#rows read", "#missing", "#extra", "verdict")
         for export, name, found in findings:
             self._check(found.equal)
             verdict = "[green]equal" if found.equal else "[red]DIFFERS"
@@ -128,9 +155,9 @@ class Story:
         from cdp_exports.delivery.member import members_of
         from cdp_exports.delivery.verifying import verify
 
-        shown = _table("export", "dataset", "#deliveries", "#files", "#MB", "verdict")
+        shown = _table("export", "member", "#deliveries", "#files", "#MB", "verdict")
         context = opened.context(silent)
-        for export in _EXPORTS:
+        for export in (*_EXPORTS, *_SEGMENT_EXPORTS):
             for member in members_of(context, export):
                 verdicts = list(verify(member))
                 differences = [difference for verdict in verdicts for difference in verdict.differences]
@@ -150,13 +177,27 @@ class Story:
 def _cells(outcome: Outcome) -> list[str]:
     delivery = outcome.delivery
     if delivery is None or delivery.counts is None:
-        reason = outcome.error.message if outcome.error else ""
-        return [outcome.export, outcome.member, f"[red]{outcome.status}[/red] {escape(reason)}", *[""] * 7]
+        return _failed(outcome)
     (source,) = delivery.pin.sources
     versions = f"{source.upto_version}" if source.after_version is None else f"{source.after_version} to {source.upto_version}"
     counts = (delivery.counts.inserted, delivery.counts.updated, delivery.counts.deleted, len(delivery.files))
     numbers = [versions, *(f"{count:,}" for count in counts), f"{(delivery.bytes or 0) / 1e6:,.1f}"]
     return [outcome.export, outcome.member, outcome.status, source.change_source or "full", *numbers]
+
+
+def _segment_cells(outcome: Outcome) -> list[str]:
+    delivery = outcome.delivery
+    if delivery is None or delivery.counts is None or delivery.counts.movement is None:
+        return _failed(outcome)
+    moved = delivery.counts.movement
+    counts = (moved.held, moved.entered, moved.updated, moved.exited, len(delivery.files))
+    numbers = [*(f"{count:,}" for count in counts), f"{(delivery.bytes or 0) / 1e6:,.1f}"]
+    return [outcome.export, outcome.member, outcome.status, delivery.pin.way or "full", *numbers]
+
+
+def _failed(outcome: Outcome) -> list[str]:
+    reason = outcome.error.message if outcome.error else ""
+    return [outcome.export, outcome.member, f"[red]{outcome.status}[/red] {escape(reason)}", *[""] * 7]
 
 
 def _table(*columns: str) -> Table:
