@@ -60,6 +60,7 @@ class Session:
             try:
                 yield session
             finally:
+                session._end(session._worker.submit(lambda: None))  # whatever still runs: a signal may have come before it was awaited
                 session._worker.shutdown()
                 session._database.close()
 
