@@ -41,16 +41,18 @@ def judged(rules: Rules, rows: Mapping[int, Row], at: datetime, head: Mapping[in
         if rules.dedupe and None not in group and winners.setdefault(group, key) != key:
             reasons[key] = "duplicate"
     if rules.keep is not None:
-        order = sorted((key for key in members if reasons[key] is None), key=lambda key: (-(members[key]["spend"] or -1), key))
+        order = sorted((key for key in members if reasons[key] is None), key=lambda key: (_greatest(members[key]), key))
         for key in order[rules.keep :]:
             reasons[key] = "over_limit"
     return reasons
 
 
 def _newest(rules: Rules, row: Row) -> float:
-    if not rules.newest:
-        return 0
-    return float("inf") if row["spend"] is None else -row["spend"]
+    return _greatest(row) if rules.newest else 0
+
+
+def _greatest(row: Row) -> float:
+    return float("inf") if row["spend"] is None else -row["spend"]  # nulls last
 
 
 def sent(row: Row) -> tuple[Any, ...]:
