@@ -45,12 +45,14 @@ def explain_key(export: str, key: tuple[str, ...], members: tuple[str, ...], exp
     more.
 
     Of accounts whose contacts are exploded the account's key shows all its contacts; the contact's key behind it shows one.
+    A key that begins with - goes behind --.
 
     \b
     Examples:
       cdp-exports explain high_value_to_ads 4711
       cdp-exports explain high_value_to_ads 4711 --member high_value --at 202612010200
       cdp-exports explain accounts_to_sales 17 3 --json
+      cdp-exports explain temperatures_to_lake -- -40
     """
     from cdp_exports.delivery.explaining import explain, key_columns
     from cdp_exports.delivery.member import members_of

@@ -11,7 +11,7 @@ from cdp_exports.cli.documents import Document, attempt_document, delivery_docum
 from cdp_exports.cli.listing import FAMILIES
 from cdp_exports.cli.options import catalog_option, json_option
 from cdp_exports.cli.screen import between, note, number, short, show, state, table, text
-from cdp_exports.cli.segment_tables import MOVEMENT, left_out_said, moved
+from cdp_exports.cli.segment_tables import MOVEMENT, by_reason, moved
 from cdp_exports.cli.session import Session, session
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ def _family(kind: str, entries: list[Document], several: bool) -> Table:
             counts: Document = entry["rows"] or {}
             at = short(entry["committed_at"] or entry["pinned_at"])
             cells = moved(entry) if kind == "segment" else [number(counts.get("total"))]
-            rows.add_row(*whose, _state(entry), increment_said(entry), *cells, at)
+            what = entry["way"] or entry["mode"] if kind == "segment" else increment_said(entry)
+            rows.add_row(*whose, _state(entry), what, *cells, at)
     return rows
 
 
@@ -113,10 +114,8 @@ def _notes(entry: Document) -> Iterator[Any]:
     if entry["type"] == "skip":
         yield note(label, entry["message"], entry["next_step"], "yellow" if entry["state"] == "skipped" else "red")
         return
-    if entry["kind"] == "dataset" and entry["rows"] and entry["rows"]["left_out"]:
-        yield note(label, f"left out: {left_out_said(entry['rows']['left_out'])}.")
-    if (movement := entry["movement"]) and movement["exits"]:
-        yield note(label, f"exits: {left_out_said(movement['exits'])}.")
+    if reasons := by_reason(entry):
+        yield note(label, reasons)
     if entry["covered_by"]:
         yield note(label, f"its rows went with {entry['covered_by']}.")
     if len(entry["attempts"]) > 1:

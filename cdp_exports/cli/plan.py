@@ -11,7 +11,7 @@ from cdp_exports.cli.documents import Document, funnel_document, limit_document,
 from cdp_exports.cli.ending import DONE, error_document, status_of, worst
 from cdp_exports.cli.options import catalog_option, export_argument, json_option
 from cdp_exports.cli.screen import between, note, number, progress, show, size, table, text
-from cdp_exports.cli.segment_tables import funnels, left_out_said, limit_notes
+from cdp_exports.cli.segment_tables import funnels, limit_notes, reasons_said
 from cdp_exports.cli.session import Session, session
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _notes(member: Document) -> Iterator[Any]:
         yield note(name, f"{since}{member['reason']}")
         yield note(name, f"from {versions_said(member['versions'])}")
     if member["movement"] and member["movement"]["exits"]:
-        yield note(name, f"exits: {left_out_said(member['movement']['exits'])}")
+        yield note(name, f"exits: {reasons_said(member['movement']['exits'])}")
     yield from limit_notes(name, member["limits"])
     if error := member["error"]:
         style = "yellow" if error["code"] == "skipped" else "red"

@@ -11,7 +11,7 @@ from cdp_exports.cli.documents import Document, increment_said, outcome_document
 from cdp_exports.cli.ending import DONE, FAILED, INTERRUPTED, error_document, status_of, worst
 from cdp_exports.cli.options import at_option, catalog_option, export_argument, json_option, member_option
 from cdp_exports.cli.screen import files_said, note, number, progress, show, state, table
-from cdp_exports.cli.segment_tables import MOVEMENT, left_out_said, limit_notes, moved
+from cdp_exports.cli.segment_tables import MOVEMENT, by_reason, limit_notes, moved
 from cdp_exports.cli.session import Session, session
 
 if TYPE_CHECKING:
@@ -110,8 +110,8 @@ def _notes(member: Document) -> Iterator[Any]:
         sources = [way for way in ways if way not in (None, "evaluation")]
         found = f"changes found by {', '.join(sources)}; " if sources else ""
         yield note(name, f"{found}{files_said(delivery)} in {member['folder']}")
-    if delivery is not None and delivery["kind"] == "dataset" and delivery["rows"]["left_out"]:
-        yield note(name, f"left out: {left_out_said(delivery['rows']['left_out'])}.")
+    if delivery is not None and (reasons := by_reason(delivery)):
+        yield note(name, reasons)
     if delivery is not None and not member["sent"]:
         yield note(name, "this export time was delivered before; nothing was sent now.")
     yield from limit_notes(name, member["limits"])

@@ -13,17 +13,8 @@ if TYPE_CHECKING:
 
 _OF = {"audience": "members the receiver would hold", "delivery": "rows of this delivery"}
 
-MOVEMENT = ("#members", "left out", "#deliverable", "#entered", "#updated", "#exited", "#held")
-"""The columns of `moved`."""
-
-
-def left_out_said(left_out: Mapping[str, int]) -> str:
-    """Rows by reason.
-
-    >>> left_out_said({"no_consent": 1200, "missing:EMAIL": 3})
-    'no_consent 1 200, missing:EMAIL 3'
-    """
-    return ", ".join(f"{reason} {number(rows)}" for reason, rows in left_out.items())
+MOVEMENT = ("deliverable of members", "entered / updated / exited", "#held")
+"""The columns of `moved`, few enough for a narrow terminal."""
 
 
 def moved(delivery: Mapping[str, Any]) -> list[str]:
@@ -31,9 +22,39 @@ def moved(delivery: Mapping[str, Any]) -> list[str]:
     funnel, movement = delivery.get("funnel"), delivery.get("movement")
     if funnel is None or movement is None:
         return [""] * len(MOVEMENT)
-    left_out = {**({"without_contact": alone} if (alone := funnel["without_contact"]) else {}), **funnel["left_out"]}
-    moves = (number(movement[name]) for name in ("entered", "updated", "exited", "held"))
-    return [number(funnel["members"]), left_out_said(left_out), number(funnel["deliverable"]), *moves]
+    exploded = " contacts" * (funnel["rows"] + funnel["without_contact"] != funnel["members"])
+    return [
+        f"{number(funnel['deliverable'])}{exploded} of {number(funnel['members'])}",
+        " / ".join(number(movement[name]) for name in ("entered", "updated", "exited")),
+        number(movement["held"]),
+    ]
+
+
+def by_reason(delivery: Mapping[str, Any]) -> str:
+    """Who was left out and who left, by reason; of a dataset the rows left out. Empty where nobody was.
+
+    >>> funnel = {"without_contact": 2, "left_out": {"no_consent": 1200}}
+    >>> by_reason({"kind": "segment", "rows": None, "funnel": funnel, "movement": {"exits": {"deleted": 3}}})
+    'left out: without_contact 2, no_consent 1 200; exits: deleted 3.'
+    """
+    funnel: Document = delivery["funnel"] or {}
+    counted: Document = funnel or delivery["rows"] or {}
+    left_out: dict[str, int] = counted.get("left_out", {})
+    if alone := funnel.get("without_contact"):
+        left_out = {"without_contact": alone, **left_out}
+    movement: Document = delivery["movement"] or {}
+    exits: dict[str, int] = movement.get("exits", {})
+    told = "; ".join(f"{what}: {reasons_said(reasons)}" for what, reasons in (("left out", left_out), ("exits", exits)) if reasons)
+    return told and f"{told}."
+
+
+def reasons_said(reasons: Mapping[str, int]) -> str:
+    """Rows by reason.
+
+    >>> reasons_said({"no_consent": 1200, "missing:EMAIL": 3})
+    'no_consent 1 200, missing:EMAIL 3'
+    """
+    return ", ".join(f"{reason} {number(rows)}" for reason, rows in reasons.items())
 
 
 def funnels(members: Mapping[str, Document], kind: str) -> Table:

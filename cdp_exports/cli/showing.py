@@ -13,7 +13,7 @@ from cdp_exports.cli.listing import schedule_said, summary, troubles
 from cdp_exports.cli.options import catalog_option, json_option
 from cdp_exports.cli.schedules import schedules_on
 from cdp_exports.cli.screen import files_said, note, number, show, table, text
-from cdp_exports.cli.segment_tables import MOVEMENT, moved
+from cdp_exports.cli.segment_tables import MOVEMENT, by_reason, moved
 from cdp_exports.cli.segments import drawn_segment, segment_document
 from cdp_exports.cli.session import Session, session
 from cdp_exports.errors import DeclarationError
@@ -115,6 +115,8 @@ def _drawn(document: Document) -> list[Any]:
                 last["base_export_time"],
                 number(last["sequence"]),
             )
+            if reasons := by_reason(last):
+                notes.append(note(chain["member"], reasons))
             notes.append(note(chain["member"], f"{files_said(last)} in {last['folder']}"))
         if chain["way"] and document["mode"] == "incremental":
             notes.append(note(chain["member"], f"increments are found by the way `{chain['way']}`: {chain['way_reason']}"))

@@ -94,7 +94,7 @@ def test_history_shows_what_became_of_the_members(people: Project) -> None:
     assert (newest["kind"], newest["way"], newest["movement"]["exits"]) == ("segment", "touched", {"no_consent": 1})
     assert same_keys(people.json("history", "profiles_to_lake"), SHAPES["history"]) == []
     shown = people.call("history").stdout
-    for word in ("Dataset exports", "Profile exports", "no_consent 2", "deliverable", "exits: no_consent 1."):
+    for word in ("Dataset exports", "Profile exports", "left out: no_consent 2", "2 of 6", "1 / 0 / 1", "exits: no_consent 1."):
         assert word in shown
     people.json("run", "vip_to_crm", "--at", "202601010000", status=3)
     assert people.json("history", "vip_to_crm", "--limit", "1")["entries"][0]["kind"] == "segment"
@@ -254,7 +254,7 @@ def test_datasets_of_people_who_must_consent(people: Project) -> None:
         assert _explain(people, "profiles_to_crm", key)["profiles"] == [(*fate, "state") for fate in fates]
     shown = people.call("history", "profiles_to_crm").stdout
     assert "left out: no_consent 1, suppressed 1." in shown
-    assert "exits: no_consent 1." in shown
+    assert "left out: no_consent 2, suppressed 1; exits: no_consent 1." in shown
     assert people.call("show", "profiles_to_crm").exit_code == 0
 
 
