@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal
 
 from cdp_exports.delivery.member import Member
@@ -59,6 +60,7 @@ def explain(member: Member, key: Sequence[str], *, export_time: ExportTime | Non
         DeclarationError: no delivery at this export time; a key with too few or too many values, or of another type.
         CdpExportsError: as evaluating and the destination fail.
     """
+    member = replace(member, context=replace(member.context, open_source=cache(member.context.open_source)))
     committed = member.context.ledger.committed(member.environment, member.exports, member.members)
     asked = [delivery for delivery in committed if export_time in (None, delivery.export_time)][-limit:][::-1]
     if export_time is not None and not asked:
