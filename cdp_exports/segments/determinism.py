@@ -56,7 +56,9 @@ def check_query(tree: exp.Expr, sql: str, key: Collection[str]) -> None:
         if isinstance(node, exp.Pivot):
             raise SqlProblem("PIVOT makes columns of values, so nobody knows them beforehand; write them out with FILTER or CASE.")
         if isinstance(node, exp.TableSample):
-            raise SqlProblem("A sample is another one each time; choose members by a hash of the key, such as `hash(id) % 10 = 0`.")
+            raise SqlProblem(
+                "A sample is another one each time; choose members by a hash of the key, such as `md5_number_lower(id::varchar) % 10 = 0`."
+            )
         if isinstance(node, (exp.Placeholder, exp.Parameter)):
             raise SqlProblem("Parameters have no value here.")
         if isinstance(node, exp.Columns):
