@@ -168,10 +168,7 @@ def _bytes(audience: Audience, upstream: Upstream) -> int:
 
 def _columns(member: Member, audience: Audience) -> tuple[dict[str, Any], ...]:
     """The files' columns, as the manifest names them."""
-    keys = {name: audience.tables[audience.of][name] for name in audience.key}
-    if audience.contacts is not None and audience.contacts.how == "explode":
-        keys |= {name: audience.tables[audience.contacts.dataset][name] for name in audience.contacts.key}
-    columns = [_column(shown, type, nullable=False) for shown, type in zip(audience.key_names, _key_types(audience, keys), strict=True)]
+    columns = [_column(shown, type, nullable=False) for shown, type in zip(audience.key_names, _key_types(audience), strict=True)]
     columns += [_column(field.name, field.expression.type, nullable=True) for field in audience.fields]
     status = audience.status
     if status is not None and (member.export.mode == "incremental" or status.in_full):
@@ -181,12 +178,15 @@ def _columns(member: Member, audience: Audience) -> tuple[dict[str, Any], ...]:
     return tuple(columns)
 
 
-def _key_types(audience: Audience, keys: dict[str, str]) -> list[str]:
+def _key_types(audience: Audience) -> list[str]:
     """The types of the key columns that the files begin with; a field may stand in the place of one."""
     if not audience.key_names:  # `include_key: false`, or fields stand in the place of all
         return []
-    replaced = {field.key for field in audience.fields if field.key}
-    return [type for name, type in keys.items() if name not in replaced]
+    contacts = audience.contacts
+    key = [(audience.of, name) for name in audience.key]
+    key += [(contacts.dataset, name) for name in contacts.key] if contacts and contacts.how == "explode" else []
+    replaced = frozenset[tuple[str, str]]().union(*(field.expression.columns for field in audience.fields if field.key))
+    return [audience.tables[table][name] for table, name in key if (table, name) not in replaced]
 
 
 def _column(name: str, type: str, *, nullable: bool, description: str | None = None) -> dict[str, Any]:

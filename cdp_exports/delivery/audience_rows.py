@@ -19,7 +19,7 @@ from cdp_exports.delivery.reading import Reading
 from cdp_exports.delivery.upstream import Upstream
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import HistoryLost
-from cdp_exports.evaluation.inputs import Answer, Question, Since, Tables
+from cdp_exports.evaluation.inputs import IDENTITY, Answer, Question, Since, Tables
 from cdp_exports.formats.check import check
 from cdp_exports.increments.net import net_changes
 from cdp_exports.ledger.records import Attempt, Counts, Delivery, Held, Pin, SourcePin
@@ -193,7 +193,7 @@ def _since(subject: Subject, audience: Audience, way: Way, upstream: Upstream, s
         held_rows=previous.counts.movement.held,
         images=images,
         guard_rows=guard_rows,
-        held=None if way is Way.CHANGES else _held(subject.member, previous, folder),
+        held=None if way is Way.CHANGES else _held(subject.member, previous, audience, folder),
     )
     return way, since
 
@@ -241,8 +241,17 @@ def _guard_rows(previous: Delivery, audience: Audience, upstream: Upstream) -> d
     return found
 
 
-def _held(member: Member, previous: Delivery, folder: Path) -> pl.LazyFrame:
-    return held.read(member.context.open_state(), member.chain_up_to(previous), folder)
+def _held(member: Member, previous: Delivery, audience: Audience, folder: Path) -> pl.LazyFrame:
+    """The state, without identities that were of other fields."""
+    state = held.read(member.context.open_state(), member.chain_up_to(previous), folder)
+    earlier = pinned_audience(previous.pin)
+    if earlier is not None and _identities(earlier) != _identities(audience):
+        return state.drop([name for name in state.collect_schema() if name.startswith(IDENTITY)])
+    return state
+
+
+def _identities(audience: Audience) -> list[tuple[str, str]]:
+    return [(field.name, field.expression.sql) for field in audience.fields if field.identity]
 
 
 def _reading(subject: Subject, answer: Answer, guards: tuple[SourcePin, ...]) -> Reading:

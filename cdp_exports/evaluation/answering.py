@@ -1,7 +1,5 @@
 """From judged members, and what the receiver had before, to what is sent, counted and kept."""
 
-# ruff: noqa: S608 - names are quoted, expressions were checked
-
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

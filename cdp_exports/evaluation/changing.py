@@ -1,7 +1,5 @@
 """Increments out of the rows that changed: alone (`changes`), or with those they touch (`touched`)."""
 
-# ruff: noqa: S608 - names are quoted, expressions were checked
-
 from __future__ import annotations
 
 from collections.abc import Mapping

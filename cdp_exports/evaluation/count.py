@@ -1,7 +1,5 @@
 """How many members segments have."""
 
-# ruff: noqa: S608 - names are quoted, expressions were checked
-
 from __future__ import annotations
 
 from collections.abc import Sequence

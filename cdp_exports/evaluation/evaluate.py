@@ -1,7 +1,5 @@
 """Answers the questions of one export."""
 
-# ruff: noqa: S608 - names are quoted, expressions were checked
-
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence

@@ -1,7 +1,5 @@
 """What the receiver holds, out of the state folder."""
 
-# ruff: noqa: S608 - names are quoted, expressions were checked
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,5 @@
 """Every member of a segment with the values that would be sent, and why it is not sent where it is not."""
 
-# ruff: noqa: S608 - names are quoted, expressions were checked
-
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Tables of datasets, lists and queries within one evaluation: each dataset is read once, with the columns that somebody needs."""
 
-# ruff: noqa: S608 - names are quoted, expressions were checked
-
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence

@@ -3,8 +3,6 @@
 DuckDB's messages quote values of rows, so none of them leaves this file.
 """
 
-# ruff: noqa: S608 - names are quoted, expressions were checked
-
 from __future__ import annotations
 
 import tempfile

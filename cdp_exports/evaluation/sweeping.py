@@ -1,7 +1,5 @@
 """One pass over a dataset for several questions."""
 
-# ruff: noqa: S608 - names are quoted, expressions were checked
-
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence

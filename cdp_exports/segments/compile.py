@@ -81,6 +81,7 @@ def compile_audience(
         consents=consents,
         suppressions=suppressions,
         truncates=export.limits.over == "truncate",
+        sends_updates="updated" in export.send,
     )
     return Audience(
         segment=segment_id,

@@ -47,8 +47,8 @@ def mapped(
             if found:
                 fields.append(found)
                 places.append(("fields", index, "to") if field.to is not None else ("fields", index))
-    taken = {field.key for field in fields}
-    key_names = tuple(column for column in keys.values() if column not in taken) if export.include_key else ()
+    taken = frozenset[tuple[str, str]]().union(*(field.expression.columns for field in fields if field.key))
+    key_names = tuple(name for column, name in keys.items() if column not in taken) if export.include_key else ()
     status = export.status if export.status and (export.mode == "incremental" or export.status.in_full) else None
     if export.dots == "underscore":
         key_names = tuple(name.replace(".", "_") for name in key_names)

@@ -18,6 +18,7 @@ def way_of(
     consents: Sequence[Expression],
     suppressions: Sequence[Listed],
     truncates: bool,
+    sends_updates: bool,
 ) -> tuple[Way, str]:
     """The cheapest way that is right, and in a sentence why. `grouping`: what duplicates are told by, and which of them is newest."""
     if full:
@@ -40,4 +41,6 @@ def way_of(
     due = f", and rows whose {' or '.join(sorted({bound.column for bound in membership.bounds}))} came due" if membership.bounds else ""
     if touched:
         return Way.TOUCHED, f"Rows that changed{due}, and the members they touch by {' and '.join(touched)}."
+    if not sends_updates and any(field.identity for field in fields):
+        return Way.TOUCHED, f"Rows that changed{due}, and what the receiver knows of them: a changed identity is not sent."
     return Way.CHANGES, f"One dataset alone decides, so rows that changed{due} are enough."
