@@ -145,7 +145,8 @@ def _increment(question: Question, changed: str) -> str:
         said = " ".join(f"WHEN '{status}' THEN {text(word)}" for status, word in words)
         columns += [f"CASE status {said} END AS {quoted(audience.status.column)}", f"exit AS {quoted(audience.status.reason)}"]
     kinds = ", ".join(f"'{status}'" for status in sorted(audience.send))
-    return f"SELECT {', '.join(columns)} FROM {changed} WHERE status IN ({kinds})"
+    # Who left comes first: where receivers know people by an identity, it may be another's who enters now.
+    return f"SELECT {', '.join(columns)} FROM {changed} WHERE status IN ({kinds}) ORDER BY {left} DESC, {', '.join(keys_of(audience))}"
 
 
 def _changed_state(audience: Audience, changed: str) -> str:

@@ -328,6 +328,20 @@ def test_who_is_not_to_be_sent_is_counted_and_still_tracked(tmp_path: Path) -> N
     assert rows_of(world) == [{"id": 3, "EMAIL": "p3@x", "country": "FR", "double": 10}]
 
 
+def test_who_left_comes_first_since_another_may_enter_with_the_same_identity(tmp_path: Path) -> None:
+    fields = [{"from": "email", "to": "EMAIL", "transforms": ["trim", "lower", "sha256"], "identity": True}, {"from": "country"}]
+    export = {"include_key": False, "fields": fields, "dedupe_by": ["lower(trim(email))"], "newest_by": "seen"}
+    world = SegmentWorld.begin(tmp_path, export=export)
+    world.put("people", people(1, 5, 6, 7, email="shared"))
+    committed(world.deliver(TIMES[0]))
+    world.put("people", [*people(9, email=" Shared", seen=datetime(2026, 1, 2, tzinfo=UTC)), *people(*range(20, 40))])
+    committed(world.deliver(TIMES[1]))
+    rows = rows_of(world)
+    shared = hashlib.sha256(b"shared").hexdigest()
+    assert [(row["EMAIL"], row["segment_status"]) for row in rows if row["EMAIL"] == shared] == [(shared, "exited"), (shared, "entered")]
+    assert rows[0]["segment_status"] == "exited" and len(rows) == 22
+
+
 def test_full_mode_sends_everybody_always_and_keeps_nothing(tmp_path: Path) -> None:
     world = SegmentWorld.begin(tmp_path, export={"mode": "full"})
     world.put("people", people(1, 2))
