@@ -44,6 +44,8 @@ def plan_dataset(member: Member, upstream: Upstream, export_time: ExportTime, *,
 
 def _changed(member: Member, last: Delivery, head: Head, definition: dict[str, Any]) -> str | None:
     said = changed(last, definition)
+    if "membership" in last.pin.definition:  # it went like a segment: who was left out then is in no version's difference
+        said = ", ".join(filter(None, (said, "consent was required and is not")))
     was, now = last.pin.table_uri, member.dataset.source.uri
     if was is not None and was != now and last.pin.sources[0].table_id != head.table_id:  # the same table elsewhere goes on
         return ", ".join(filter(None, (said, f"table was {was!r} and is {now!r}")))

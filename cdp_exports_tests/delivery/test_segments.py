@@ -482,6 +482,11 @@ def test_a_dataset_of_people_leaves_only_with_their_consent(tmp_path: Path) -> N
     rows = {row["id"]: row for row in rows_of(world)}
     assert {n: row["_change_type"] for n, row in rows.items()} == {1: "delete", 3: "insert", 4: "insert"}
     assert rows[1]["_change_reason"] == "no_consent" and rows[1]["email"] is None and rows[1]["country"] is None
+    for time, required in ((TIMES[2], {}), (TIMES[3], {"consent": "required"})):
+        world.declare("exports/people_out.yaml", {**export, "consent": None, **required})
+        outcome = world.deliver(time)
+        assert outcome.delivery is not None and outcome.delivery.pin.mode == "full", "who was left out comes, or leaves, at once"
+        assert {row["id"] for row in rows_of(world)} == ({2, 3, 4} if required else {1, 2, 3, 4})
 
 
 # -- what a receiver can be told apart by
