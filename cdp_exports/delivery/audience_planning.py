@@ -131,7 +131,9 @@ def _way(
     if audience.way is Way.COMPARED:
         return Way.COMPARED, (audience.way_reason, None), 0
     earlier = pinned_audience(last.pin)
-    if earlier is None or not _same_guards(earlier, audience):
+    if earlier is None:
+        return Way.COMPARED, ("the ledger was rebuilt, and no longer knows how the last delivery was evaluated", None), 0
+    if not _same_guards(earlier, audience):
         return Way.COMPARED, ("consent, suppression or limits are others than at the last delivery", None), 0
     if own.after_version is None:
         return Way.COMPARED, ("the last delivery did not read this dataset", None), 0
