@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import Skip
-from cdp_exports.ledger import attempts, clock, files
+from cdp_exports.ledger import attempts, clock, files, missed
 from cdp_exports.ledger.leases import fence
 from cdp_exports.ledger.records import Counts, Delivery, FileRecord, Lease, State
 from cdp_exports.ledger.tables import attempts as attempt_rows
@@ -99,6 +99,7 @@ def commit(
             committed_at=now,
         )
         _decide_for(connection, delivery_id, attempt_id, delivered, run_id=run_id, at=now)
+        missed.cover(connection, row.environment, row.export, row.member, row.export_time)
     elif row.state is not State.COMMITTED or row.attempt_id != attempt_id:
         raise _decided(row)
     return by_ids(connection, [delivery_id])[delivery_id]

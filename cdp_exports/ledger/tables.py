@@ -6,6 +6,7 @@ Whoever changes them adds a revision under `migrations/versions` and names it in
 from __future__ import annotations
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -24,12 +25,14 @@ from sqlalchemy import (
 from cdp_exports.ledger.column_types import Document, ExportTimeKey, StateWord, UtcTimestamp
 from cdp_exports.ledger.records import Counts, Pin
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest revision under `migrations/versions`: what this version of the package reads and writes."""
 
 VERSION_TABLE = "cdp_ledger_version"
 
 metadata = MetaData()
+
+OPEN_DUE = "state IN ('waiting_for_refresh', 'requested')"
 
 Name = String(255)
 Uuid = String(64)
@@ -161,4 +164,45 @@ skips = Table(
     Column("at", UtcTimestamp, nullable=False),
     Index("cdp_skips_by_export_time", "environment", "export_time", "at"),
     Index("cdp_skips_by_export", "environment", "export", "export_time", "at"),
+)
+
+signals = Table(
+    "cdp_signals",
+    metadata,
+    Column("environment", Name, primary_key=True),
+    Column("dataset", Name, primary_key=True),
+    Column("table_id", Name, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("commit_hash", Name, nullable=False),
+    Column("committed_at", UtcTimestamp, nullable=False),
+    Column("changed_version", BigInteger, nullable=False),
+    Column("event", BigInteger),
+    Column("noticed_at", UtcTimestamp, nullable=False),
+    Column("reported", Boolean, nullable=False, server_default=false()),
+)
+
+due = Table(
+    "cdp_due",
+    metadata,
+    Column("environment", Name, primary_key=True),
+    Column("export", Name, primary_key=True),
+    Column("export_time", ExportTimeKey, primary_key=True),
+    Column("cause", String(16), nullable=False),
+    Column("state", String(24), nullable=False),
+    Column("members", JSON, nullable=False),
+    Column("upstream_runs", JSON, nullable=False),
+    Column("seen", JSON, nullable=False),
+    Column("since", UtcTimestamp, nullable=False),
+)
+
+Index("cdp_due_open", due.c.environment, sqlite_where=text(OPEN_DUE), postgresql_where=text(OPEN_DUE))
+Index("cdp_due_by_cause", due.c.environment, due.c.cause, due.c.export, due.c.export_time)
+
+cadences = Table(
+    "cdp_cadences",
+    metadata,
+    Column("environment", Name, primary_key=True),
+    Column("export", Name, primary_key=True),
+    Column("cadence", Text, nullable=False),
+    Column("since", UtcTimestamp, nullable=False),
 )

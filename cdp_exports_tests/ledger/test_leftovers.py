@@ -73,7 +73,7 @@ def test_a_replay_leaves_what_it_replaced_except_what_it_wrote_over(ledger: Ledg
 
     replaced = ledger.delivery(ENVIRONMENT, OF_EXPORT, OF_MEMBER, minute(2))
     assert replaced == committed.model_copy(
-        update={"attempt_id": replay.id, "run_id": "run-2", "files": (file("data"), file("newer", 7)), "bytes": 90}
+        update={"attempt_id": replay.id, "run_id": "run-2", "files": (file("data"), file("newer", 7)), "bytes": 90, "counts": Counts()}
     )
     assert [attempt.status for attempt in ledger.attempts(committed.id)] == ["superseded", "committed"]
     assert left(ledger) == {former.id: ["former"]}
