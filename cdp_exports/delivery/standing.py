@@ -184,6 +184,12 @@ class _Narrowed:
     def at(self, version: int) -> Head:
         return self.source.at(version)
 
+    def is_head(self, head: Head) -> bool:
+        return self.source.is_head(head)
+
+    def only_rearranged(self, after: int, upto: int) -> bool:
+        return self.source.only_rearranged(after, upto)
+
     def columns(self, version: int) -> tuple[Column, ...]:
         return self.source.columns(version)
 

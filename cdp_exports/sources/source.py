@@ -73,6 +73,14 @@ class Source(Protocol):
         """An earlier state. Raises HistoryLost where it is gone."""
         ...
 
+    def is_head(self, head: Head) -> bool:
+        """Whether this is still the newest state, looked up without loading the table; False also where only `head()` can tell."""
+        ...
+
+    def only_rearranged(self, after: int, upto: int) -> bool:
+        """Whether the versions after `after` up to `upto` certainly changed no rows: files were compacted or sorted, or nothing was done."""
+        ...
+
     def columns(self, version: int) -> tuple[Column, ...]:
         """The columns at a version. Raises HistoryLost."""
         ...

@@ -258,3 +258,32 @@ def test_an_empty_table_and_a_version_without_files(tmp_path: Path) -> None:
 def _template(folder: Path) -> Path:
     write_deltalake(folder / "template", rows(1))
     return folder / "template"
+
+
+def test_a_cheap_look_tells_whether_the_head_is_still_the_head(path: Path) -> None:
+    head = source(path).head()
+    looking = source(path)
+    assert looking.is_head(head)
+    assert looking._newest is None, "the table was not loaded"
+    write_deltalake(path, rows(4), mode="append")
+    assert not looking.is_head(head)
+    assert looking.is_head(looking.head())
+    shutil.rmtree(path)
+    write_deltalake(path, rows(1, 2, 3), configuration=FEED)
+    assert not source(path).is_head(head), "the same version of another table"
+
+
+def test_what_only_rearranges_rows_is_told_from_what_changes_them(path: Path) -> None:
+    write_deltalake(path, rows(4), mode="append")
+    DeltaTable(path).optimize.compact()
+    DeltaTable(path).delete("id > 1000")
+    one = source(path)
+    assert one.head().version >= 2
+    assert one.only_rearranged(1, one.head().version)
+    assert one.only_rearranged(1, 1)
+    assert not one.only_rearranged(0, one.head().version), "rows were appended"
+    assert not one.only_rearranged(2, 1), "restored from a backup"
+    DeltaTable(path).update(predicate="id = 1", updates={"x": "'new'"})
+    assert not source(path).only_rearranged(2, source(path).head().version)
+    entry(path, 2).unlink()
+    assert not source(path).only_rearranged(1, 2), "nobody knows what it did"

@@ -49,6 +49,21 @@ def commits(storage: Storage, first: int, last: int) -> list[Commit | None]:
     return [None if entry is None else _parse(storage, version, entry) for version, entry in zip(versions, entries, strict=True)]
 
 
+def is_newest(storage: Storage, version: int, digest: str) -> bool:
+    """Whether the log ends with this version's entry, and that is this very one: two small requests, however large the table."""
+    if storage.exists(entry_path(version + 1)):
+        return False
+    entry = storage.read(entry_path(version))
+    return entry is not None and hashlib.sha256(entry).hexdigest() == digest
+
+
+def changes_rows(commit: Commit | None) -> bool:
+    """Whether a commit may have changed what a reader sees; one that was cleaned away may have."""
+    if commit is None or commit.metadata is not None or commit.changes:
+        return True
+    return any(action.data_change for action in (*commit.adds, *commit.removes))
+
+
 def entry_path(version: int) -> str:
     return f"_delta_log/{version:020d}.json"
 

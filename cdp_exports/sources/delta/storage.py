@@ -82,10 +82,11 @@ class Storage:
         if not inside:
             return []
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            exists = pool.map(self._exists, [location.removeprefix(prefix) for location in inside])
+            exists = pool.map(self.exists, [location.removeprefix(prefix) for location in inside])
             return [location for location, there in zip(inside, exists, strict=True) if not there]
 
-    def _exists(self, path: str) -> bool:
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file below the table's folder."""
         return self._info(path).is_file
 
     def modified(self, path: str) -> datetime:

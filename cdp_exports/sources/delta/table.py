@@ -10,7 +10,7 @@ from cdp_exports.errors import HistoryLost, SourceUnreadable
 from cdp_exports.sources.delta.difference import file_difference
 from cdp_exports.sources.delta.feed import feed, is_enabled
 from cdp_exports.sources.delta.files import DataFile
-from cdp_exports.sources.delta.log import Commit, commits, entry_path
+from cdp_exports.sources.delta.log import Commit, changes_rows, commits, entry_path, is_newest
 from cdp_exports.sources.delta.plan import Plan, frame
 from cdp_exports.sources.delta.schema import conform, unshown
 from cdp_exports.sources.delta.snapshot import Snapshot
@@ -19,6 +19,7 @@ from cdp_exports.sources.reading import reading
 from cdp_exports.sources.source import Column, Difference, Head, Rows
 
 FEED, FILES, SNAPSHOTS = "delta-cdf", "delta-files", "delta-snapshots"
+_LOOKED_AT = 100
 _RETENTION = "delta.deletedFileRetentionDuration"
 _FULL = "Deliver the whole dataset once (`--full`, or `on_history_lost: full`)."
 _HOURS = {"hour": 1.0, "day": 24.0, "week": 168.0, "minute": 1 / 60, "second": 1 / 3600}
@@ -56,6 +57,18 @@ class DeltaTableSource:
         """
         with reading(self._name):
             return self._head(self._at(version))
+
+    def is_head(self, head: Head) -> bool:
+        """Whether this is still the newest state. False also of a state that only a checkpoint describes."""
+        with reading(self._name):
+            return is_newest(self._storage, head.version, head.commit)
+
+    def only_rearranged(self, after: int, upto: int) -> bool:
+        """Whether these commits changed no rows, as their log entries say; of more than a hundred nobody looks."""
+        if not after <= upto <= after + _LOOKED_AT:
+            return False
+        with reading(self._name):
+            return not any(changes_rows(commit) for commit in self._log(after + 1, upto))
 
     def columns(self, version: int) -> tuple[Column, ...]:
         """The columns at a version; types in Delta's words, the field's comment as description."""
