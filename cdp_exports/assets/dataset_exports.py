@@ -22,17 +22,21 @@ def dataset_export_assets(catalog: Catalog, export_id: str, export: DatasetExpor
 
 def _member(catalog: Catalog, export_id: str, export: DatasetExport, member: str) -> AssetSpec:
     dataset = catalog.datasets[member]
-    lists = catalog.connections[export.connection].suppress if export.consent else ()
-    read = dict.fromkeys([member, *(listed.dataset for listed in lists)])
     return member_spec(
         catalog,
         export_id,
         member,
-        deps=[dataset_key(catalog, dataset_id) for dataset_id in read],
+        deps=[dataset_key(catalog, dataset_id) for dataset_id in read_by_dataset_export(catalog, export, member)],
         declared=[dataset],
         description=dataset.description,
         metadata={"cdp/changes": export.changes},
     )
+
+
+def read_by_dataset_export(catalog: Catalog, export: DatasetExport, member: str) -> tuple[str, ...]:
+    """The datasets that delivering one reads: itself and, where consent is required, the connection's lists."""
+    lists = catalog.connections[export.connection].suppress if export.consent else ()
+    return tuple(dict.fromkeys([member, *(listed.dataset for listed in lists)]))
 
 
 def _numbers(delivery: Delivery) -> dict[str, int]:

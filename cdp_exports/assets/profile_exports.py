@@ -37,7 +37,7 @@ def profile_export_assets(catalog: Catalog, export_id: str, export: SegmentExpor
 def _member(catalog: Catalog, export_id: str, export: SegmentExport, member: str) -> AssetSpec:
     segment = catalog.segments[member]
     chosen_by = compile_segment(member, catalog.segments, catalog.datasets).datasets
-    beside = [dataset for dataset in also_read(export, catalog.connections[export.connection]) if dataset not in chosen_by]
+    beside = read_by_profile_export(catalog, export, member)[len(chosen_by) :]
     return member_spec(
         catalog,
         export_id,
@@ -47,6 +47,12 @@ def _member(catalog: Catalog, export_id: str, export: SegmentExport, member: str
         description=segment.description,
         metadata={},
     )
+
+
+def read_by_profile_export(catalog: Catalog, export: SegmentExport, member: str) -> tuple[str, ...]:
+    """The datasets that delivering a segment reads: those that choose its members first."""
+    chosen_by = compile_segment(member, catalog.segments, catalog.datasets).datasets
+    return tuple(dict.fromkeys([*chosen_by, *also_read(export, catalog.connections[export.connection])]))
 
 
 def also_read(export: SegmentExport, connection: Connection) -> list[str]:

@@ -78,7 +78,7 @@ class Source(Protocol):
         ...
 
     def only_rearranged(self, after: int, upto: int) -> bool:
-        """Whether the versions after `after` up to `upto` certainly changed no rows: files were compacted or sorted, or nothing was done."""
+        """Whether the versions after `after` up to `upto` certainly changed no rows: files were compacted, or nothing was done."""
         ...
 
     def columns(self, version: int) -> tuple[Column, ...]:
