@@ -150,6 +150,6 @@ def _download(state: FileDestination, folder: Path, part: Part) -> Path | None:
 def _lost(delivery: Delivery, why: str) -> HistoryLost:
     return HistoryLost(
         f"What the receiver held after {delivery.export_time} is lost: {why}.",
-        next_step="Deliver everybody once (`--full`, or `on_history_lost: full`).",
+        next_step="Put it back from a backup of the state folder, or deliver everybody once: `--full`.",
         reason="state_lost",
     )
