@@ -23,7 +23,7 @@ PACKAGE = Path(cdp_exports.__file__).parent
 ORDER = (
     {"errors"},
     {"entities"},
-    {"segments"},
+    {"encryption", "segments"},
     {"catalog"},
     {"access", "evaluation", "formats", "increments", "ledger", "sources"},
     {"destinations"},

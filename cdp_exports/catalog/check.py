@@ -12,6 +12,7 @@ from cdp_exports.catalog.contracts import kept_contracts, read_contracts
 from cdp_exports.catalog.eligibility import ineligible_exports, ineligible_segments
 from cdp_exports.catalog.finding import Finding, of_dataset, of_segment
 from cdp_exports.catalog.folders import shared_folders, state_among_deliveries
+from cdp_exports.catalog.public_keys import unusable_keys
 from cdp_exports.catalog.references import Names, cycles, sound
 from cdp_exports.catalog.sql import wrong_sql
 from cdp_exports.entities.dataset import Dataset
@@ -34,6 +35,7 @@ def check(catalog: Catalog, names: Names) -> Iterator[Finding]:
         shared_folders(catalog),
         state_among_deliveries(catalog),
         beyond_capacity(catalog),
+        unusable_keys(catalog),
         kept_contracts(catalog.datasets),
         idle_consent(catalog),
         cycles(catalog.segments),

@@ -58,6 +58,7 @@ def _delivery(member: Member, folder: str, document: manifest.Manifest) -> Deliv
             format=document.format,
             columns=document.columns,
             mapping=document.mapping,
+            recipients=document.encryption.recipients if document.encryption else (),
             definition=document.definition,
         ),
         attempt_id=document.attempt or document.delivery,

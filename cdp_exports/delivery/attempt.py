@@ -7,10 +7,13 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
+from cdp_exports.delivery.encrypted_writer import EncryptedWriter
 from cdp_exports.delivery.holding import Holding, superseded
 from cdp_exports.delivery.member import Member
 from cdp_exports.delivery.publishing import publish
 from cdp_exports.delivery.reading import Reading
+from cdp_exports.delivery.recipients import pinned_keys
+from cdp_exports.encryption.keys import PublicKey
 from cdp_exports.entities.file_format import FORMAT
 from cdp_exports.entities.templates import resolve_file_name
 from cdp_exports.errors import CdpExportsError, NotIntact, Skip
@@ -65,10 +68,12 @@ class Files:
         self._folder = folder or delivery.pin.folder
         self._format = FORMAT.validate_python(delivery.pin.format)
         self._writers: dict[int, tuple[str, FileWriter]] = {}
+        self._keys: tuple[PublicKey, ...] = ()
         self._kept = False
 
     def write(self, reading: Reading) -> None:
         """Stream the rows into files."""
+        self._keys = pinned_keys(self._member, self._delivery.pin)
         progress = self._member.context.progress
         write(
             reading.frame,
@@ -79,13 +84,13 @@ class Files:
         )
 
     def copy(self, original: FileRecord, chunks: Iterator[bytes]) -> None:
-        """Write one file from the bytes of a delivered one.
+        """Write one file from the bytes of a delivered one, encrypted or not.
 
         Raises:
             NotIntact: they are not what was delivered.
         """
         index = len(self.records)
-        writer, digest, size = self._open(index), hashlib.sha256(), 0
+        writer, digest, size = self._begin(index), hashlib.sha256(), 0
         for chunk in chunks:
             writer.write(chunk)
             digest.update(chunk)
@@ -120,11 +125,19 @@ class Files:
             {**self._member.names, "delivery": self._delivery.id, "attempt": attempt},
             self._delivery.export_time,
             index=index,
-            extension=again + extension(self._format),
+            extension=again + extension(self._format) + (".pgp" if pin.recipients else ""),
         )
         return f"{self._folder}/{name}"
 
     def _open(self, index: int) -> ByteStream:
+        writer = self._begin(index)
+        if self._keys:
+            path, _ = self._writers[index]
+            writer = EncryptedWriter(writer, self._keys)
+            self._writers[index] = (path, writer)
+        return writer
+
+    def _begin(self, index: int) -> FileWriter:
         path = self.path(index)
         self._held.write(lambda lease: self._member.context.ledger.begin_file(lease, self._attempt.id, path))
         writer = self.destination.open(path)
@@ -134,7 +147,8 @@ class Files:
     def _done(self, file: WrittenFile) -> None:
         path, writer = self._writers[file.index]
         proof = writer.close()
-        record = FileRecord(path=path, rows=file.rows, bytes=file.bytes, sha256=file.sha256, verified_by=proof.value)
+        stored = writer if isinstance(writer, EncryptedWriter) else file
+        record = FileRecord(path=path, rows=file.rows, bytes=stored.bytes, sha256=stored.sha256, verified_by=proof.value)
         self._member.context.ledger.end_file(self._attempt.id, record)
         self.records.append(record)
         del self._writers[file.index]

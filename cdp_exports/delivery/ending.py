@@ -8,6 +8,7 @@ from pathlib import Path
 from cdp_exports.delivery.limits import LimitState, warnings
 from cdp_exports.delivery.member import Member
 from cdp_exports.delivery.outcome import Outcome
+from cdp_exports.delivery.recipients import key_warnings
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import CdpExportsError, Skip, Unexpected
 from cdp_exports.ledger.records import Delivery, SkipRecord, State
@@ -43,7 +44,7 @@ def committed(member: Member, delivery: Delivery, *, sent: bool, limits: tuple[L
         delivery=delivery,
         sent=sent,
         uri=uri,
-        warnings=warnings(limits),
+        warnings=(*warnings(limits), *(key_warnings(member, delivery.pin) if sent else ())),
         limits=limits,
     )
 

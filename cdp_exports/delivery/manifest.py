@@ -41,6 +41,15 @@ class ManifestRows(BaseModel):
     deleted: int
 
 
+class Encryption(BaseModel):
+    """How the files are encrypted; `recipients` are the fingerprints of the keys that each of them can be read with."""
+
+    model_config = ConfigDict(frozen=True)
+
+    standard: Literal["OpenPGP"] = "OpenPGP"
+    recipients: tuple[str, ...]
+
+
 class _Subject(TypedDict):
     environment: str
     export: str
@@ -73,6 +82,7 @@ class Manifest(BaseModel):
     columns: tuple[dict[str, Any], ...] = Field(default=(), alias="schema")
     mapping: tuple[dict[str, str], ...] = ()
     format: dict[str, Any] = {}
+    encryption: Encryption | None = None
     definition: dict[str, Any] = {}
     files: tuple[ManifestFile, ...] = ()
     rows: ManifestRows | None = None
@@ -94,8 +104,8 @@ class Manifest(BaseModel):
         ).encode()
 
     def _absent(self) -> set[str]:
-        """What only segments have is not there for datasets."""
-        return {"covered_by", *(name for name in ("funnel", "movement", "held") if getattr(self, name) is None)}
+        """What only segments have is not there for datasets, and `encryption` only where files are encrypted."""
+        return {"covered_by", *(name for name in ("encryption", "funnel", "movement", "held") if getattr(self, name) is None)}
 
 
 _VOID = {"manifest_version", "environment", "export", "kind", "member", "export_time", "delivery", "covered_by", "files", "created_at"}
@@ -133,6 +143,7 @@ def published(
         schema=pin.columns,
         mapping=pin.mapping,
         format=pin.format,
+        encryption=Encryption(recipients=pin.recipients) if pin.recipients else None,
         definition=pin.definition,
         files=tuple(_entry(file, pin) for file in files),
         rows=ManifestRows(total=counts.delivered, inserted=counts.inserted, updated=counts.updated, deleted=counts.deleted),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cdp_exports.delivery.member import Member
+from cdp_exports.delivery.recipients import recipients
 from cdp_exports.entities.export import DatasetExport
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.ledger.records import Pin, SourcePin
@@ -36,7 +37,11 @@ def pin_of(
     reason: str | None,
     **more: Any,
 ) -> Pin:
-    """The pin of a delivery. `more`: what only segments have."""
+    """The pin of a delivery. `more`: what only segments have.
+
+    Raises:
+        DeclarationError, DestinationRefused: a key that it would be encrypted to is missing, not usable or has expired.
+    """
     export, catalog = member.export, member.context.catalog
     return Pin(
         mode="incremental" if incremental else "full",
@@ -54,5 +59,6 @@ def pin_of(
         definition=definition,
         table_uri=member.dataset.source.uri,
         reason=reason,
+        recipients=tuple(key.fingerprint for key in recipients(member)),
         **more,
     )

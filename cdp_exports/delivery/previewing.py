@@ -13,6 +13,7 @@ from cdp_exports.delivery.member import Member, members_of
 from cdp_exports.delivery.memory import newest_manifest
 from cdp_exports.delivery.ownership import refuse_if_occupied
 from cdp_exports.delivery.planning import plan
+from cdp_exports.delivery.recipients import key_warnings
 from cdp_exports.delivery.upstream import Upstream
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import CdpExportsError
@@ -48,7 +49,8 @@ def _planned(member: Member, upstream: Upstream, export_time: ExportTime, *, ful
     try:
         refuse_if_ledger_is_behind(member, None, newest_manifest(member, member.last_committed()), full=full)
         refuse_if_occupied(member, member.destination, member.owner_folder())
-        return Preview(member, plan(member, upstream, export_time, full=full))
+        planned = plan(member, upstream, export_time, full=full)
+        return Preview(member, planned, warnings=key_warnings(member, planned.pin))
     except CdpExportsError as error:
         return Preview(member, error=error)
 
@@ -63,7 +65,10 @@ def _counted(planned: Sequence[Preview], upstream: Upstream, export_time: Export
             limits = {member: one.limits for member, one in found.items()}
             counted = [
                 replace(
-                    one, counts=found[one.member.id].reading.counted, limits=limits[one.member.id], warnings=warnings(limits[one.member.id])
+                    one,
+                    counts=found[one.member.id].reading.counted,
+                    limits=limits[one.member.id],
+                    warnings=(*warnings(limits[one.member.id]), *one.warnings),
                 )
                 for one in planned
             ]

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 def delivered_rows(member: Member, delivery: Delivery, columns: Sequence[str], key: Sequence[str]) -> list[Mapping[str, str]] | None:
     """The rows whose first key columns, by their names in the files, hold these texts; values as text.
 
-    None where a file is gone or is not what was delivered, or the destination cannot be read.
+    None where a file is gone or is not what was delivered, where files are encrypted, or the destination cannot be read.
     """
+    if delivery.pin.recipients:
+        return None
     file_format = FORMAT.validate_python(delivery.pin.format)
     wanted = dict(zip(columns, key, strict=False))
     found: list[Mapping[str, str]] = []

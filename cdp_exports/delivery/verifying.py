@@ -63,7 +63,9 @@ def inspect(member: Member, delivery: Delivery, *, against_source: bool) -> Verd
         member.context.progress(member.id, f"reading {file.path.rpartition('/')[2]}", 0, file.rows)
         differences += _file_differences(destination, file)
     notes: list[str] = []
-    if against_source and not differences:
+    if against_source and not differences and delivery.pin.recipients:
+        notes.append("not compared with the source: only the owners of the keys can decrypt the files")
+    elif against_source and not differences:
         try:
             with reading_of(member, delivery) as reading:
                 difference = content_differs(destination, delivery, reading)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Discriminator, Field, Tag, field_validator
 
-from cdp_exports.entities.model import Declared, Id, Several, Word
+from cdp_exports.entities.model import Address, Declared, Id, Several, Word
+from cdp_exports.entities.secret import Secret, is_reference
 
 
 class Suppression(Declared):
@@ -22,6 +23,14 @@ class Suppression(Declared):
     """What it is compared with: an SQL expression over the members, such as `sha256(lower(trim(email)))`."""
 
 
+def _file_or_variable(value: object) -> str:
+    return "variable" if is_reference(value) else "file"
+
+
+KeySource = Annotated[Annotated[Address, Tag("file")] | Annotated[Secret, Tag("variable")], Discriminator(_file_or_variable)]
+"""A file with OpenPGP public keys, or the environment variable that holds their text."""
+
+
 class Receiver(Declared):
     """The keys that connections of all types have."""
 
@@ -33,6 +42,10 @@ class Receiver(Declared):
 
     suppress: Several[Suppression] = ()
     """Lists of people that never leave."""
+
+    encrypt_to: Several[KeySource] = ()
+    """The OpenPGP public keys that files are encrypted to, so that each of their owners can read them: files, relative to the
+    catalog's parent folder, or `{env: NAME}` with the armored text. Default: files are not encrypted."""
 
     accepts: Annotated[Several[Literal["people", "accounts"]], Field(min_length=1)] = ("people", "accounts")
     """Whom the receiver takes: `[people]` for a tool that cannot take accounts."""

@@ -62,6 +62,7 @@ class Pin(_Record):
     table_uri: str | None = None  # as declared; not in the manifest, so unknown where the ledger was rebuilt from it
     reason: str | None = None
     way: str | None = None  # of an increment of a segment: changes, touched, compared
+    recipients: tuple[str, ...] = ()  # fingerprints of the OpenPGP keys that every attempt encrypts to
     audience: dict[str, Any] | None = None  # the compiled segment (segments.audience.Audience as plain data)
 
 
