@@ -171,6 +171,7 @@ SHAPES: Mapping[str, Document] = {
                 "left_out": None,
                 "limits": [],
                 "rows": None,
+                "encrypted_to": [],
                 "error": None,
                 "warnings": [],
             }
@@ -197,6 +198,7 @@ SHAPES: Mapping[str, Document] = {
                 "left_out": {},
                 "limits": [_LIMIT],
                 "rows": 49,
+                "encrypted_to": [{"fingerprint": "7A1E5ED3AC6CD5DD78FC6E0B49E4834DFA512DD9", "expires": "2028-11-21T01:18:50+00:00"}],
                 "error": None,
                 "warnings": [],
             }

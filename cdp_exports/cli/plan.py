@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cdp_exports.cli.documents import Document, funnel_document, limit_document, movement_document, versions_document, versions_said
+from cdp_exports.cli.documents import (
+    Document,
+    funnel_document,
+    limit_document,
+    moment,
+    movement_document,
+    versions_document,
+    versions_said,
+)
 from cdp_exports.cli.ending import DONE, error_document, status_of, worst
 from cdp_exports.cli.options import catalog_option, export_argument, json_option
 from cdp_exports.cli.screen import between, note, number, progress, show, size, table, text
@@ -79,6 +87,7 @@ def _member(preview: Preview) -> Document:
         "left_out": dict(preview.counts.left_out) if preview.counts else None,
         "limits": [limit_document(limit) for limit in preview.limits],
         "rows": preview.counts.delivered if preview.counts else None,
+        "encrypted_to": [{"fingerprint": key.fingerprint, "expires": moment(key.expires)} for key in preview.keys],
         "error": error_document(error) if error else None,
         "warnings": [*_open_deliveries(member), *preview.warnings, *(_retention(member, planned) if planned else ())],
     }
@@ -173,6 +182,9 @@ def _notes(member: Document) -> Iterator[Any]:
         yield note(name, f"{error['message']} [{_code(error)}]", error["next_step"], style)
     elif member["folder"]:
         yield note(name, f"to {member['folder']}")
+    for key in member["encrypted_to"]:
+        end = f"which expires on {key['expires'][:10]}" if key["expires"] else "which never expires"
+        yield note(name, f"encrypted to {key['fingerprint']}, {end}")
     for warning in member["warnings"]:
         yield note(name, warning, style="yellow")
 

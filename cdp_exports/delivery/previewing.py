@@ -13,8 +13,9 @@ from cdp_exports.delivery.member import Member, members_of
 from cdp_exports.delivery.memory import newest_manifest
 from cdp_exports.delivery.ownership import refuse_if_occupied
 from cdp_exports.delivery.planning import plan
-from cdp_exports.delivery.recipients import key_warnings
+from cdp_exports.delivery.recipients import pinned_keys
 from cdp_exports.delivery.upstream import Upstream
+from cdp_exports.encryption.keys import PublicKey, expiring
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import CdpExportsError
 from cdp_exports.ledger.records import Counts
@@ -22,7 +23,10 @@ from cdp_exports.ledger.records import Counts
 
 @dataclass(frozen=True)
 class Preview:
-    """One member: its plan, or the error that a run would end with (a limit's too). Segments are counted."""
+    """One member: its plan, or the error that a run would end with (a limit's too). Segments are counted.
+
+    `keys`: what its files would be encrypted to.
+    """
 
     member: Member
     plan: Plan | None = None
@@ -30,6 +34,7 @@ class Preview:
     limits: tuple[LimitState, ...] = ()
     error: CdpExportsError | None = None
     warnings: tuple[str, ...] = ()
+    keys: tuple[PublicKey, ...] = ()
 
 
 def previews(context: Context, export_id: str, export_time: ExportTime, *, full: bool) -> Iterator[Preview]:
@@ -50,7 +55,8 @@ def _planned(member: Member, upstream: Upstream, export_time: ExportTime, *, ful
         refuse_if_ledger_is_behind(member, None, newest_manifest(member, member.last_committed()), full=full)
         refuse_if_occupied(member, member.destination, member.owner_folder())
         planned = plan(member, upstream, export_time, full=full)
-        return Preview(member, planned, warnings=key_warnings(member, planned.pin))
+        keys = pinned_keys(member, planned.pin)
+        return Preview(member, planned, warnings=expiring(keys, member.context.ledger.now()), keys=keys)
     except CdpExportsError as error:
         return Preview(member, error=error)
 
