@@ -13,15 +13,19 @@ from cdp_exports.entities.export_time import ExportTime
 
 
 def export_schedules(catalog: Catalog) -> list[ScheduleDefinition]:
-    """The schedules of all exports that have a cadence."""
-    return [_schedule(catalog, export_id, export.schedule) for export_id, export in catalog.exports.items() if export.schedule]
+    """The schedules of all exports whose cadence counts time."""
+    return [
+        _schedule(catalog, export_id, cadence)
+        for export_id, export in catalog.exports.items()
+        if (cadence := export.schedule) is not None and cadence.after is None
+    ]
 
 
 def _schedule(catalog: Catalog, export_id: str, cadence: Cadence) -> ScheduleDefinition:
     export = catalog.exports[export_id]
     partitions = partitions_name(catalog.environment.name, export_id)
     tags = run_tags(export_id, export)
-    cron, zone = cadence.to_cron(catalog.environment.time_zone)
+    crons, zone = cadence.to_crons(catalog.environment.time_zone)
 
     def evaluate(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
         tick = context.scheduled_execution_time
@@ -39,7 +43,7 @@ def _schedule(catalog: Catalog, export_id: str, cadence: Cadence) -> ScheduleDef
     return ScheduleDefinition(
         name=op_name(catalog.environment.name, export_id),
         job_name=IMPLICIT_ASSET_JOB,
-        cron_schedule=cron,
+        cron_schedule=crons[0] if len(crons) == 1 else crons,
         execution_timezone=zone,
         execution_fn=evaluate,
         default_status=DefaultScheduleStatus.RUNNING if export.active else DefaultScheduleStatus.STOPPED,

@@ -49,8 +49,10 @@ def find_catalog(environ: Mapping[str, str]) -> Path:
     )
 
 
-def load(folder: Path) -> Catalog:
+def load(folder: Path, instead: Mapping[str, bytes] | None = None) -> Catalog:
     """The catalog in a folder, every reference in it checked.
+
+    `instead`: what some of its files would hold, such as `exports/orders.yaml`, to judge a change before it is written.
 
     Raises:
         DeclarationError: with all problems of all files.
@@ -61,14 +63,15 @@ def load(folder: Path) -> Catalog:
             [Problem(f"There is no folder {folder}.")],
             next_step="Create the catalog there, or name another in CDP_EXPORTS_CATALOG.",
         )
-    return _Loading(folder).catalog()
+    return _Loading(folder, instead or {}).catalog()
 
 
 class _Loading:
     """One pass over the files. Lines are looked up only in files with problems."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, instead: Mapping[str, bytes]) -> None:
         self._folder = folder
+        self._instead = instead
         self._problems: list[Problem] = []
         self._contents: dict[str, bytes] = {}
         self._declared: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
@@ -127,7 +130,7 @@ class _Loading:
     def _object(self, file: str, kind: Any) -> Any:
         """The object in a file; None, and problems, if there is none."""
         try:
-            content = self._contents[file] = (self._folder / file).read_bytes()
+            content = self._contents[file] = self._instead.get(file) or (self._folder / file).read_bytes()
             value = read(content)
         except OSError as error:
             return self._refuse(file, f"The file cannot be read: {error.strerror}.")

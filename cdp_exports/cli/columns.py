@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,21 +79,12 @@ def _differences(declared: Dataset, found: dict[str, str]) -> list[str]:
 
 def _write(file: Path, columns: dict[str, str]) -> None:
     from cdp_exports.catalog.columns import with_columns
+    from cdp_exports.catalog.writing import replace_files
 
-    file = file.resolve()
     made = with_columns(file.read_bytes(), columns)
     if made is None:
         raise DeclarationError(
             f"The columns cannot be put into {file} as text.",
             next_step="Paste what the command prints without `--write`.",
         )
-    partial = file.with_name(f".{file.name}.partial")
-    try:
-        partial.write_bytes(made)
-        shutil.copymode(file, partial)
-        partial.replace(file)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise DeclarationError(
-            f"{file} cannot be written: {error.strerror}.", next_step="Check the rights on the catalog's folder."
-        ) from None
+    replace_files({file: made})

@@ -100,6 +100,7 @@ _SUMMARY: Document = {
     "format": "parquet",
     "schedule": "every 3h",
     "schedule_on": True,
+    "next_export_time": "202612010500",
     "description": None,
     "last": [
         {
@@ -121,6 +122,7 @@ SHAPES: Mapping[str, Document] = {
     "show": {
         "type": "export",
         **_SUMMARY,
+        "next_export_times": ["202612010500", "202612010800"],
         "declaration": {"...": "as in the catalog, defaults filled in"},
         "chains": [
             {"member": "orders", "key": ["order_id"], "way": None, "way_reason": None, "last_delivery": _DELIVERY, "open": []},
@@ -232,6 +234,19 @@ SHAPES: Mapping[str, Document] = {
         "environment": "acme",
         "export": "vip_to_crm",
         "entries": [{**_SEGMENT_DELIVERY, "attempts": [_ATTEMPT], "running": False}],
+    },
+    "schedule": {
+        "exports": [
+            {
+                "export": "commerce_to_lake",
+                "before": "every 3h",
+                "schedule": "daily at 02:00 UTC",
+                "schedule_on": True,
+                "switched": False,
+                "next_export_time": "202612020200",
+            }
+        ],
+        "files": ["/srv/shop/catalog/exports/commerce_to_lake.yaml"],
     },
     "explain": {
         "export": "vip_to_crm",

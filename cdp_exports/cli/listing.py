@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cdp_exports.automation.switches import schedules_on
 from cdp_exports.cli.documents import Document, moment
 from cdp_exports.cli.options import catalog_option, json_option
-from cdp_exports.cli.schedules import cadence_said, schedules_on
+from cdp_exports.cli.schedules import cadence_said, next_times
 from cdp_exports.cli.screen import between, note, show, state, table, text
 from cdp_exports.cli.session import Session, session
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from cdp_exports.catalog.catalog import Catalog
     from cdp_exports.ledger.records import Delivery, SkipRecord
 
 FAMILIES = {"dataset": "Dataset exports", "segment": "Profile exports"}
@@ -28,8 +30,8 @@ FAMILIES = {"dataset": "Dataset exports", "segment": "Profile exports"}
 def list_exports(search: str | None) -> None:
     """Show all exports and how they stand.
 
-    Exports of datasets, then exports of segments: where they go, what of, when, and how they ended last. Whether a schedule
-    is on is read from Dagster, where it is switched.
+    Exports of datasets, then exports of segments: where they go, what of, when, when next, and how they ended last. Whether a
+    schedule is on is read from Dagster, where it is switched.
 
     \b
     Examples:
@@ -39,20 +41,23 @@ def list_exports(search: str | None) -> None:
     """
     with session() as opened:
         on = schedules_on(opened.catalog, opened.instance)
-        found = [summary(opened, export_id, on[export_id]) for export_id in opened.catalog.exports if _matches(opened, export_id, search)]
+        found = [
+            summary(opened, export_id, on[export_id]) for export_id in opened.catalog.exports if matches(opened.catalog, export_id, search)
+        ]
         show({"environment": opened.environment, "exports": found}, *_drawn_list(found, search))
 
 
-def _matches(opened: Session, export_id: str, search: str | None) -> bool:
-    export = opened.catalog.exports[export_id]
-    to = opened.catalog.connections[export.connection].type
+def matches(catalog: Catalog, export_id: str, search: str | None) -> bool:
+    """Whether an export has this text in its name, connection or its type, members or description."""
+    export = catalog.exports[export_id]
+    to = catalog.connections[export.connection].type
     words = (export_id, export.connection, to, *export.members, export.description or "")
     return search is None or any(search.casefold() in word.casefold() for word in words)
 
 
 def summary(opened: Session, export_id: str, on: bool | None) -> Document:
     """An export and how its members ended last. `on`: whether its schedule is."""
-    export = opened.catalog.exports[export_id]
+    export, zone = opened.catalog.exports[export_id], opened.catalog.environment.time_zone
     return {
         "export": export_id,
         "kind": export.kind,
@@ -62,8 +67,9 @@ def summary(opened: Session, export_id: str, on: bool | None) -> Document:
         "mode": export.mode,
         "changes": export.changes if export.kind == "dataset" else None,
         "format": export.format.type,
-        "schedule": cadence_said(opened.catalog, export_id),
+        "schedule": cadence_said(export.schedule, zone),
         "schedule_on": on,
+        "next_export_time": next(iter(next_times(export.schedule, zone, 1, on=on)), None),
         "description": export.description,
         "last": [_last(entry) for entry in _newest_of_members(opened, export_id)],
     }
@@ -102,7 +108,7 @@ def _family(found: list[Document], kind: str, title: str) -> Table | None:
     exports = [export for export in found if export["kind"] == kind]
     if not exports:
         return None
-    rows = table("export", "to", f"{kind}s", "mode", "schedule", "last", title=title)
+    rows = table("export", "to", f"{kind}s", "mode", "schedule", "next", "last", title=title)
     for export in exports:
         worst = _worst(export["last"])
         rows.add_row(
@@ -111,6 +117,7 @@ def _family(found: list[Document], kind: str, title: str) -> Table | None:
             ", ".join(export["members"]),
             export["mode"],
             schedule_said(export),
+            export["next_export_time"] or "",
             state(worst["state"], f" {worst['export_time']}") if worst else text("never", "dim"),
         )
     return rows

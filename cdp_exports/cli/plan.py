@@ -121,14 +121,14 @@ def _open_deliveries(member: Member) -> list[str]:
 def _retention(member: Member, planned: Plan) -> list[str]:
     """A table that forgets its history before the next delivery loses the increment. Of segments the state folder remembers it."""
     cadence = member.export.schedule
-    if cadence is None or member.export.mode == "full" or member.audience is not None:
+    if cadence is None or cadence.after or member.export.mode == "full" or member.audience is not None:
         return []
     kept = member.context.open_source(member.id).retention_hours()
     if kept is None:
         return []
     from cdp_exports.cli.gaps import longest_gap_hours
 
-    gap = longest_gap_hours(*cadence.to_cron(member.context.catalog.environment.time_zone))
+    gap = longest_gap_hours(cadence, member.context.catalog.environment.time_zone)
     if gap <= kept:
         return []
     said = f"up to {gap:.0f} hours lie between two deliveries, but {member.id} keeps its history for {kept:.0f} hours: a VACUUM loses"

@@ -16,6 +16,7 @@ from cdp_exports.cli.options import asked, catalog_option
 from cdp_exports.cli.plan import plan_export
 from cdp_exports.cli.repair import adopt_deliveries, replay_delivery, resolve_delivery
 from cdp_exports.cli.run import run
+from cdp_exports.cli.scheduling import schedule_exports
 from cdp_exports.cli.schema import schema
 from cdp_exports.cli.showing import show_object
 from cdp_exports.cli.verify import verify_export
@@ -64,6 +65,7 @@ for command in (
     plan_export,
     run,
     history,
+    schedule_exports,
     explain_key,
     verify_export,
     replay_delivery,

@@ -1,43 +1,48 @@
-"""Whether an export's schedule is on. Dagster's instance is the truth; the declaration is only its default.
-
-Instance states are no public API of Dagster's, so they are read in this file alone.
-"""
+"""When an export happens, in words and in moments."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance
-
-    from cdp_exports.catalog.catalog import Catalog
+    from cdp_exports.entities.cadence import Cadence
 
 
-def schedules_on(catalog: Catalog, instance: DagsterInstance) -> dict[str, bool | None]:
-    """By export: True or False, None where it has no schedule."""
-    from cdp_exports.assets.keys import op_name
-
-    switched: dict[str, bool] = {}
-    for state in instance.all_instigator_state():
-        # DECLARED_IN_CODE: nobody has touched the toggle, `active` decides
-        if state.instigator_type.value == "SCHEDULE" and state.status.value in {"RUNNING", "STOPPED"}:
-            switched[state.instigator_name] = switched.get(state.instigator_name, False) or state.status.value == "RUNNING"
-    return {
-        export_id: switched.get(op_name(catalog.environment.name, export_id), export.active) if export.schedule else None
-        for export_id, export in catalog.exports.items()
-    }
-
-
-def cadence_said(catalog: Catalog, export_id: str) -> str:
-    """When an export happens, in a few words."""
-    cadence = catalog.exports[export_id].schedule
+def cadence_said(cadence: Cadence | None, time_zone: str) -> str:
+    """When an export happens, in a few words; `time_zone` is the environment's."""
     if cadence is None:
         return "on demand"
-    zone = catalog.environment.time_zone
-    return (
-        f"every {cadence.every}"
-        if cadence.every
-        else f"daily at {cadence.daily_at} {zone}"
-        if cadence.daily_at
-        else f"{cadence.cron} {zone}"
-    )
+    if cadence.after:
+        return f"after refresh of {cadence.after.refresh}"
+    zone = cadence.time_zone or time_zone
+    if cadence.every:
+        return f"every {cadence.every}"
+    if cadence.daily_at:
+        return f"daily at {_listed(cadence.daily_at)} {zone}"
+    if cadence.weekly_on:
+        return f"{_listed(cadence.weekly_on)} at {_listed(cadence.at or ())} {zone}"
+    if cadence.monthly_on:
+        return f"monthly on {_listed(cadence.monthly_on)} at {_listed(cadence.at or ())} {zone}"
+    return f"{cadence.cron} {zone}"
+
+
+def next_times(cadence: Cadence | None, time_zone: str, count: int, *, on: bool | None) -> list[str]:
+    """The next export times, `YYYYMMDDHHMM`; none where the schedule is off, has ended or is none."""
+    from cdp_exports.entities.export_time import ExportTime
+
+    if cadence is None or not on:
+        return []
+    return [str(ExportTime(time)) for time in islice(cadence.times_after(time_zone, datetime.now(UTC)), count)]
+
+
+def _listed(items: Sequence[object]) -> str:
+    """Words with `and` before the last.
+
+    >>> _listed(["monday", "friday"]), _listed([1, 15, "last"])
+    ('monday and friday', '1, 15 and last')
+    """
+    *others, last = map(str, items)
+    return f"{', '.join(others)} and {last}" if others else last

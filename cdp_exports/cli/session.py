@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 class Session:
     """An opened catalog with the instance and the ledger that belong to it."""
 
+    folder: Path
+    """The catalog's."""
     catalog: Catalog
     instance: DagsterInstance
     ledger: Ledger
@@ -66,4 +68,4 @@ def session(folder: Path | None = None) -> Generator[Session]:
     with open_instance(home) as instance:
         from cdp_exports.assets.ledger import open_ledger
 
-        yield Session(catalog, instance, open_ledger(catalog.environment, instance))
+        yield Session(folder.absolute(), catalog, instance, open_ledger(catalog.environment, instance))

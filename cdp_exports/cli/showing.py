@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cdp_exports.automation.switches import schedules_on
 from cdp_exports.cli.documents import Document, delivery_document, increment_said
 from cdp_exports.cli.history import entry_document
 from cdp_exports.cli.listing import schedule_said, summary, troubles
 from cdp_exports.cli.options import catalog_option, json_option
-from cdp_exports.cli.schedules import schedules_on
+from cdp_exports.cli.schedules import next_times
 from cdp_exports.cli.screen import files_said, note, number, show, table, text
 from cdp_exports.cli.segment_tables import MOVEMENT, by_reason, moved
 from cdp_exports.cli.segments import drawn_segment, segment_document
@@ -20,6 +21,8 @@ from cdp_exports.errors import DeclarationError
 
 if TYPE_CHECKING:
     from cdp_exports.catalog.catalog import Catalog
+
+_NEXT = 5  # coming export times that are shown
 
 
 @click.command("show")
@@ -76,9 +79,11 @@ def _export_document(opened: Session, export: str) -> Document:
     from cdp_exports.delivery.member import members_of
 
     members = members_of(opened.context(silent), export)
+    on, cadence = schedules_on(opened.catalog, opened.instance)[export], opened.catalog.exports[export].schedule
     return {
         "type": "export",
-        **summary(opened, export, schedules_on(opened.catalog, opened.instance)[export]),
+        **summary(opened, export, on),
+        "next_export_times": next_times(cadence, opened.catalog.environment.time_zone, _NEXT, on=on),
         "declaration": opened.catalog.exports[export].model_dump(mode="json", by_alias=True),
         "chains": [
             {
@@ -140,6 +145,7 @@ def _declared(document: Document) -> Iterator[tuple[str, str | None]]:
     yield "format", f"{document['format']}, compression: {declared['format']['compression']}"
     yield "path", declared["path"]
     yield "schedule", schedule_said(document)
+    yield "next", ", ".join(document["next_export_times"])
     yield "owners", ", ".join(declared["owners"])
     for chain in document["chains"]:
         yield f"key of {chain['member']}", ", ".join(chain["key"])

@@ -65,6 +65,9 @@ SCHEDULES = st.sampled_from(
     [
         {"every": "3h", "start": "2026-12-01T02:00Z"},
         {"daily_at": "02:00", "end": "2027-01-01T00:00+01:00"},
+        {"daily_at": ["02:00", "14:00"], "time_zone": "Europe/Paris"},
+        {"weekly_on": ["monday", "thursday"], "at": "02:00"},
+        {"monthly_on": [1, "last"], "at": ["02:00"]},
         {"cron": "0 5 * * mon"},
     ]
 )

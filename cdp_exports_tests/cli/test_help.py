@@ -15,7 +15,22 @@ from click.testing import CliRunner
 from cdp_exports.cli.program import program
 from cdp_exports.cli.reference import reference
 
-COMMANDS = {"demo", "run", "list", "show", "history", "plan", "explain", "verify", "replay", "resolve", "adopt", "columns", "schema"}
+COMMANDS = {
+    "demo",
+    "run",
+    "list",
+    "show",
+    "history",
+    "schedule",
+    "plan",
+    "explain",
+    "verify",
+    "replay",
+    "resolve",
+    "adopt",
+    "columns",
+    "schema",
+}
 DOCS = Path(__file__).parents[2] / "docs"
 HEAVY = ("adbc_driver_manager", "dagster", "deltalake", "duckdb", "obstore", "polars", "pyarrow", "pydantic", "rich", "sqlalchemy")
 

@@ -9,6 +9,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from cdp_exports.cli.gaps import longest_gap_hours
 from cdp_exports.cli.json_shapes import SHAPES
+from cdp_exports.entities.cadence import Cadence
 from cdp_exports_tests.cli.conftest import Project
 from cdp_exports_tests.cli.shapes import same_keys
 
@@ -133,7 +134,8 @@ def test_plan_warns_where_history_ends_before_the_next_delivery(project: Project
 
 
 def test_the_longest_gap() -> None:
-    assert longest_gap_hours("0 2 * * *", "UTC") == 24
-    assert longest_gap_hours("0 2 * * *", "Europe/Paris") == 25  # the day on which summer time ends
-    assert longest_gap_hours("30 2,8,14,20 * * *", "UTC") == 6
-    assert longest_gap_hours("0 0 29 2 *", "UTC") > 8000
+    assert longest_gap_hours(Cadence(daily_at=("02:00",)), "UTC") == 24
+    assert longest_gap_hours(Cadence(daily_at=("02:00",)), "Europe/Paris") == 25  # the day on which summer time ends
+    assert longest_gap_hours(Cadence(every="6h", end="2020-01-01T00:00Z"), "UTC") == 6
+    assert longest_gap_hours(Cadence(monthly_on=(1, 15), at=("02:00",)), "UTC") == 17 * 24
+    assert longest_gap_hours(Cadence(cron="0 0 29 2 *"), "UTC") > 8000
