@@ -15,22 +15,23 @@ def replace_files(contents: Mapping[Path, bytes]) -> None:
     Raises:
         DeclarationError: one cannot be written; all are as they were.
     """
+    partials: list[Path] = []
     before: dict[Path, bytes] = {}
     file = Path()
     try:
         for file, content in contents.items():
-            partial = _partial(file)
-            partial.write_bytes(content)
-            shutil.copymode(file, partial)
-        for file in contents:
+            _partial(file).write_bytes(content)
+            partials.append(_partial(file))
+            shutil.copymode(file, _partial(file))
+        for file, partial in zip(contents, partials, strict=True):
             old = file.read_bytes()
-            _partial(file).replace(file.resolve())
+            partial.replace(file.resolve())
             before[file] = old
     except OSError as error:
-        for name, old in before.items():
-            name.write_bytes(old)
-        for name in contents:
-            _partial(name).unlink(missing_ok=True)
+        for replaced, old in before.items():
+            replaced.write_bytes(old)
+        for partial in partials:
+            partial.unlink(missing_ok=True)
         raise DeclarationError(
             f"{file} cannot be written: {error.strerror}.", next_step="Check the rights on the catalog's folder; nothing was changed."
         ) from None
