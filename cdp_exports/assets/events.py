@@ -66,6 +66,7 @@ def delivery_metadata(delivery: Delivery, uri: str | None, describe: Describe) -
         **describe(delivery),
         "dagster/uri": uri,
         "cdp/manifest": f"{uri}/{manifest.NAME}" if uri else None,
+        "cdp/encrypted_to": ", ".join(pin.recipients) or None,
         "cdp/previous_export_time": str(delivery.previous_export_time) if delivery.previous_export_time else None,
         "cdp/base_export_time": str(delivery.base_export_time),
         "cdp/sequence": delivery.sequence,

@@ -101,6 +101,15 @@ def rows(content: bytes, format: dict[str, Any]) -> Any:
     return sorted(text.splitlines())
 
 
+def test_a_key_in_an_environment_variable(keyring: Keyring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World.create(tmp_path, connection={"type": "local", "folder": "out", "encrypt_to": [{"env": "PARTNER_KEY"}]})
+    world.write(ROWS)
+    outcome = world.deliver(TIMES[0])
+    assert isinstance(outcome.error, DeclarationError) and "PARTNER_KEY is not set" in outcome.error.message
+    monkeypatch.setenv("PARTNER_KEY", keyring.public("curve").decode())
+    assert len(rows(keyring.decrypt(stored(world, committed(world.deliver(TIMES[0])))), {"type": "parquet"})) == 100
+
+
 def test_several_files_are_each_a_message(keyring: Keyring, tmp_path: Path) -> None:
     world = encrypted_world(tmp_path, keyring, "curve", export={"format": {"type": "csv", "compression": "none", "max_rows_per_file": 30}})
     delivery = committed(world.deliver(TIMES[0]))
