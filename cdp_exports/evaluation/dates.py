@@ -42,7 +42,7 @@ def _between(column: str, kind: pl.DataType, values: tuple[Any, Any]) -> pl.Expr
             ends = [end if kind.time_zone else end.replace(tzinfo=None) for end in ends]
             return pl.col(column).is_between(*(pl.lit(end, dtype=pl.Datetime("us", kind.time_zone)) for end in ends))
     if (isinstance(low, (int, float, Decimal)) and kind.is_numeric()) or (isinstance(low, str) and kind == pl.String):
-        return pl.col(column).is_between(low, high)
+        return pl.col(column).is_between(pl.lit(low), pl.lit(high))
     return pl.col(column).is_not_null()
 
 

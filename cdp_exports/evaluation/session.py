@@ -36,6 +36,7 @@ class Session:
             "temp_directory": str(folder),
             "max_temp_directory_size": f"{disk_limit}B",
             "preserve_insertion_order": "false",
+            "enable_progress_bar": "false",
             "TimeZone": "UTC",
         }
         self._folder = folder

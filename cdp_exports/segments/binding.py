@@ -110,6 +110,7 @@ def _connection() -> duckdb.DuckDBPyConnection:
     import duckdb
 
     connection = duckdb.connect(config={"enable_external_access": "false", "python_enable_replacements": "false", "threads": "1"})
+    connection.execute("SET enable_progress_bar = false")
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("CREATE MACRO e164(number, country) AS concat(number[:0], country[:0])")  # evaluation brings the function
     return connection
