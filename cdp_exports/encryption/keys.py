@@ -135,7 +135,7 @@ def _judged(cert: Cert, name: str, now: datetime) -> PublicKey:
         return PublicKey(fingerprint, max(expired), bytes(cert))
     raise DeclarationError(
         f"{name}: nothing can be encrypted to the OpenPGP key {fingerprint}: it is for signatures only, its subkey for encryption"
-        " was revoked, or its algorithms are no longer safe.",
+        " was revoked, or its algorithms are no longer safe or not known (SHA-1, RSA below 2048 bits, ElGamal, Brainpool).",
         next_step="Ask its owner for a key for encryption.",
     )
 

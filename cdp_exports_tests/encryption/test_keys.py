@@ -114,11 +114,14 @@ def test_keys_nothing_can_be_encrypted_to(keyring: Keyring, tmp_path: Path) -> N
     keyring.make("revoked subkey", "ed25519", "sign")
     keyring.add("revoked subkey", "cv25519", "encr")
     keyring.revoke_subkey("revoked subkey")
-    for name, says in (
-        ("signs", "for signatures only"),
-        ("revoked", "was revoked by its owner"),
-        ("revoked subkey", "for encryption was revoked"),
-    ):
+    keyring.make("weak", "rsa1024", "sign,encrypt")
+    refused_for = {
+        "signs": "for signatures only",
+        "revoked": "was revoked by its owner",
+        "revoked subkey": "for encryption was revoked",
+        "weak": "no longer safe",
+    }
+    for name, says in refused_for.items():
         with pytest.raises(DeclarationError, match=says) as refused:
             read(tmp_path, keyring.public("curve"), keyring.public(name))
         assert keyring.fingerprint(name) in refused.value.message and "1.key" in refused.value.message
