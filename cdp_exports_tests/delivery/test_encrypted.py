@@ -27,8 +27,10 @@ from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import DeclarationError, DestinationRefused
 from cdp_exports.ledger.ledger import Ledger
 from cdp_exports.ledger.records import Delivery
+from cdp_exports_tests.delivery.segment_world import SegmentWorld
 from cdp_exports_tests.delivery.world import EXPORT, TIMES, World, hurry
 from cdp_exports_tests.servers.gnupg import Keyring
+from cdp_exports_tests.servers.seaweedfs import EXPORTER, Bucket
 
 ROWS = [{"id": n, "v": f"value {n}"} for n in range(100)]
 
@@ -108,6 +110,30 @@ def test_a_key_in_an_environment_variable(keyring: Keyring, tmp_path: Path, monk
     assert isinstance(outcome.error, DeclarationError) and "PARTNER_KEY is not set" in outcome.error.message
     monkeypatch.setenv("PARTNER_KEY", keyring.public("curve").decode())
     assert len(rows(keyring.decrypt(stored(world, committed(world.deliver(TIMES[0])))), {"type": "parquet"})) == 100
+
+
+def test_segments_are_encrypted_too(keyring: Keyring, tmp_path: Path) -> None:
+    (tmp_path / "partner.asc").write_bytes(keyring.public("rsa"))
+    world = SegmentWorld.begin(tmp_path, connection={"encrypt_to": ["partner.asc"]})
+    world.put("people", [{"id": n, "email": f"p{n}@x", "country": "FR", "value": 7, "seen": None, "opt_in": True} for n in range(5)])
+    first = committed(world.deliver(TIMES[0]))
+    assert [row[1] for row in rows(keyring.decrypt(stored(world, first)), {"type": "parquet"})] == [f"p{n}@x" for n in range(5)]
+    world.remove("people", "id = 2")
+    second = committed(world.deliver(TIMES[1]))
+    [exit_row] = rows(keyring.decrypt(stored(world, second)), {"type": "parquet"})
+    assert exit_row[:2] == (2, "p2@x") and second.sequence == 2
+
+
+def test_to_a_bucket(keyring: Keyring, tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_KEY_ID", EXPORTER.access_key_id)
+    monkeypatch.setenv("TEST_SECRET", EXPORTER.secret_access_key)
+    (tmp_path / "partner.asc").write_bytes(keyring.public("curve"))
+    s3 = {"type": "s3", "bucket": bucket.name, "folder": bucket.folder, "endpoint_url": bucket.url, "encrypt_to": ["partner.asc"]}
+    world = World.create(tmp_path, connection={**s3, "access_key_id": {"env": "TEST_KEY_ID"}, "secret_access_key": {"env": "TEST_SECRET"}})
+    world.write(ROWS)
+    delivery = committed(world.deliver(TIMES[0]))
+    assert len(rows(keyring.decrypt(stored(world, delivery)), {"type": "parquet"})) == 100
+    assert delivery.files[0].verified_by == "stored"
 
 
 def test_several_files_are_each_a_message(keyring: Keyring, tmp_path: Path) -> None:
