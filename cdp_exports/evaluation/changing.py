@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 
 from cdp_exports.evaluation.answering import difference, identities
@@ -12,7 +11,7 @@ from cdp_exports.evaluation.inputs import IDENTITY, KEY, Answer, Question, Since
 from cdp_exports.evaluation.judging import Judge, Judged, funnel_of, keys_of
 from cdp_exports.evaluation.reading import Reading
 from cdp_exports.evaluation.session import Session
-from cdp_exports.evaluation.sql import among, numbered, quoted
+from cdp_exports.evaluation.sql import among, known, numbered, quoted
 from cdp_exports.evaluation.sweeping import Condition
 from cdp_exports.ledger.records import Funnel
 from cdp_exports.segments.audience import Audience, at
@@ -22,9 +21,9 @@ _AFTER = "_change_type IN ('insert', 'update_postimage')"
 
 
 class Changing:
-    """One question and the rows that matter to it: `before`, what they were, and `after`, what they are; both have `columns`."""
+    """One question and the rows that matter to it: `before`, what they were, and `after`, what they are; `seen`: their keys."""
 
-    def __init__(self, session: Session, reading: Reading, question: Question, columns: Mapping[str, str]) -> None:
+    def __init__(self, session: Session, reading: Reading, question: Question) -> None:
         assert question.since is not None
         assert question.since.images is not None
         self.session = session
@@ -32,18 +31,19 @@ class Changing:
         self.question = question
         self.audience = question.audience
         self.since: Since = question.since
+        columns = self.audience.tables[self.audience.of]
         self._columns = ", ".join(map(quoted, columns))
         self._key = [quoted(name) for name in self.audience.key]
-        images = reading.rows_of(question.since.images, self.audience.of, [*columns, "_change_type"])
-        self._seen = session.table("seen", f"SELECT DISTINCT {self._keys()} FROM {images}")
+        images = reading.images(question.since.images, self.audience.of, columns)
+        self.seen = session.table("seen", f"SELECT DISTINCT {self._keys()} FROM {images} WHERE {known(self._key)}")
         self.before = session.table("before", f"SELECT {self._columns} FROM {images} WHERE {_BEFORE}")
         self.after = session.table("after", f"SELECT {self._columns} FROM {images} WHERE {_AFTER}")
         self._add_due()
 
     def add(self, rows: str, where: str, *, to: tuple[str, ...] | None = None) -> None:
         """Rows that did not change, in addition, unless they are there."""
-        new = self.session.table("new", f"SELECT {self._columns} FROM {rows} WHERE {where} AND NOT {among(self._key, self._seen)}")
-        self.session.run(f"INSERT INTO {self._seen} SELECT {self._keys()} FROM {new}")
+        new = self.session.table("new", f"SELECT {self._columns} FROM {rows} WHERE {where} AND NOT {among(self._key, self.seen)}")
+        self.session.run(f"INSERT INTO {self.seen} SELECT {self._keys()} FROM {new}")
         for table in to or (self.after,):
             self.session.run(f"INSERT INTO {table} FROM {new}")
         self.session.drop(new)
@@ -52,15 +52,15 @@ class Changing:
         """The difference of the rows judged then and now."""
         old = self._judged(self.before, self.since.at)
         new = self._judged(self.after, self.question.at)
-        known = [f"{value} AS {IDENTITY}{number}" for number, value in enumerate(identities(self.audience))]
-        before = self.session.table("held", f"SELECT {', '.join([*keys_of(self.audience), *known, 'hash', 'reason'])} FROM {old.table}")
+        sent = [f"{value} AS {IDENTITY}{number}" for number, value in enumerate(identities(self.audience))]
+        before = self.session.table("held", f"SELECT {', '.join([*keys_of(self.audience), *sent, 'hash', 'reason'])} FROM {old.table}")
         return self._difference(new, before, old.funnel)
 
-    def by_touch(self) -> Answer:
-        """The difference of the rows judged now and what the receiver holds of them."""
+    def by_touch(self, seen: str) -> Answer:
+        """The difference of the rows judged now and what the receiver holds of them; `seen`: at least the keys of these rows."""
         assert self.since.held is not None
-        new = self._judged(self.after, self.question.at)
-        before = held(self.session, self.audience, self.since.held, only=self._seen)
+        new = self._judged(self.after, self.question.at, seen)
+        before = held(self.session, self.audience, self.since.held, only=self.seen)
         counts = dict(self.session.run(f"SELECT reason, count(*) FROM {before} GROUP BY ALL"))
         rows = self.session.number(f"SELECT count(*) FROM {before}")
         return self._difference(new, before, funnel_of(self.audience, counts, members=rows, rows=rows))
@@ -71,7 +71,7 @@ class Changing:
         changed = self.since.guard_rows or {}
         for dataset in sorted({table for consent in self.audience.consents for table, _ in consent.columns} & set(changed)):
             rows = self.reading.rows_of(changed[dataset], dataset, self.audience.key)
-            keys = self.session.table("touched", f"SELECT DISTINCT {self._keys()} FROM {rows}")
+            keys = self.session.table("touched", f"SELECT DISTINCT {self._keys()} FROM {rows} WHERE {known(self._key)}")
             conditions.append(among(self._own(), keys))
         for listed in self.audience.suppressions:
             if listed.dataset in changed:
@@ -87,8 +87,7 @@ class Changing:
         if not values:
             return None
         rows = f"(FROM {self.before} UNION ALL FROM {self.after}) AS {quoted(self.audience.of)}"
-        known = " AND ".join(f"({value}) IS NOT NULL" for value in values)
-        groups = self.session.table("groups", f"SELECT DISTINCT {', '.join(values)} FROM {rows} WHERE {known}", self._subject)
+        groups = self.session.table("groups", f"SELECT DISTINCT {', '.join(values)} FROM {rows} WHERE {known(values)}", self._subject)
         return self._condition([f"coalesce({among(values, groups)}, false)"])
 
     @property
@@ -105,8 +104,9 @@ class Changing:
             with self.reading.pinned(self.audience.of, where=due) as rows:
                 self.add(rows, "true", to=(self.before, self.after))
 
-    def _judged(self, rows: str, moment: datetime) -> Judged:
-        return Judge(self.session, self.reading, self.audience, moment).judge(rows, at(self.audience.membership.sql, moment))
+    def _judged(self, rows: str, moment: datetime, seen: str | None = None) -> Judged:
+        judge = Judge(self.session, self.reading, self.audience, moment, among=seen)
+        return judge.judge(rows, at(self.audience.membership.sql, moment))
 
     def _difference(self, new: Judged, before: str, was: Funnel) -> Answer:
         return difference(

@@ -11,7 +11,7 @@ from cdp_exports.evaluation.answering import StillThere, difference, everybody
 from cdp_exports.evaluation.changing import Changing
 from cdp_exports.evaluation.held import held, identities_fit
 from cdp_exports.evaluation.inputs import Answer, Question, Tables
-from cdp_exports.evaluation.judging import Judge, Judged
+from cdp_exports.evaluation.judging import Judge, Judged, key_of_contacts
 from cdp_exports.evaluation.reading import Reading, together
 from cdp_exports.evaluation.session import Session
 from cdp_exports.evaluation.sql import among, numbered, quoted
@@ -69,11 +69,11 @@ class _Evaluation:
         return identities_fit(self.session, question.audience, question.since.held)
 
     def _by_changes(self, dataset: str, questions: Sequence[Question]) -> list[Answer]:
-        return [Changing(self.session, self.reading, question, self.columns[dataset]).by_changes() for question in questions]
+        return [Changing(self.session, self.reading, question).by_changes() for question in questions]
 
     def _by_touch(self, dataset: str, questions: Sequence[Question]) -> list[Answer]:
         """Two scans at most: for those whom consent and suppression touch, and for the groups of duplicates."""
-        works = [Changing(self.session, self.reading, question, self.columns[dataset]) for question in questions]
+        works = [Changing(self.session, self.reading, question) for question in questions]
         for condition in (Changing.guarded, Changing.grouped):
             asked = [(work, found) for work in works if (found := condition(work)) is not None]
             if asked:
@@ -83,7 +83,9 @@ class _Evaluation:
                 for (work, _), flag in zip(asked, flags, strict=True):
                     work.add(kept, flag)
                 self.session.drop(kept)
-        return [work.by_touch() for work in works]
+        seen = " UNION ".join(f"FROM {work.seen}" for work in works)
+        all_seen = works[0].seen if len(works) == 1 else self.session.table("seen", seen)
+        return [work.by_touch(all_seen) for work in works]
 
     def _everybody(self, dataset: str, questions: Sequence[Question]) -> list[Answer]:
         """Every member now, out of one scan of the dataset."""
@@ -140,9 +142,9 @@ class _Evaluation:
             contacts = audience.contacts
             if contacts is None or contacts.how != "explode":
                 return there
-            theirs = ", ".join(quoted(name) for name in contacts.key)
-            known = numbered("key_", len(audience.key) + len(contacts.key))
-            still = f"{among(own, there)} AND ({', '.join(known[len(own) :])}) IN (SELECT {theirs} FROM {quoted(contacts.dataset)})"
+            theirs = ", ".join(quoted(name) for name in key_of_contacts(contacts))
+            known = numbered("key_", len(key_of_contacts(contacts)))
+            still = f"{among(own, there)} AND {among(known, f'(SELECT {theirs} FROM {quoted(contacts.dataset)})')}"
             return self.session.table("there", f"FROM {keys} WHERE {still}")
 
         return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -35,6 +34,11 @@ def key_of(audience: Audience) -> list[tuple[str, str]]:
     return [*key, *((contacts.dataset, name) for name in contacts.key)] if contacts and contacts.how == "explode" else key
 
 
+def key_of_contacts(contacts: Contacts) -> tuple[str, ...]:
+    """The columns that tell every contact apart, those with the account's key first."""
+    return (*contacts.by, *contacts.key)
+
+
 def keys_of(audience: Audience) -> list[str]:
     return numbered(KEY, len(key_of(audience)))
 
@@ -48,6 +52,7 @@ class Judge:
     audience: Audience
     moment: datetime
     with_hash: bool = True
+    among: str | None = None  # a table of the keys of whoever is judged, where they are few
 
     @property
     def subject(self) -> str:
@@ -90,7 +95,7 @@ class Judge:
             select.append(f"row_number() OVER (ORDER BY {', '.join(order)}) AS rank")
         source = with_parts(relation, audience.of, audience.key, audience.parts)
         if contacts:
-            theirs = [_column(contacts.dataset, name) for name in contacts.key]
+            theirs = [_column(contacts.dataset, name) for name in key_of_contacts(contacts)]
             condition = equal(own, [_column(contacts.dataset, name) for name in contacts.by])
             condition += f" AND ({at_(contacts.where.sql)})" if contacts.where else ""
             source += f" LEFT JOIN {quoted(contacts.dataset)} ON {condition}"
@@ -108,9 +113,8 @@ class Judge:
         found: list[str] = []
         for consent in audience.consents:
             (dataset,) = {table for table, _ in consent.columns}
-            key: Sequence[str] = contacts.key if contacts and dataset == contacts.dataset else audience.key
-            owner = dataset if contacts and dataset == contacts.dataset else audience.of
-            found.append(self.reading.consents(consent, dataset, key, [_column(owner, name) for name in key]))
+            key = key_of_contacts(contacts) if contacts and dataset == contacts.dataset else audience.key
+            found.append(self.reading.consents(consent, dataset, key, [_column(dataset, name) for name in key], self.among))
         return found
 
     def _one_row_an_account(self, rows: str, ranked: bool) -> str:
@@ -123,11 +127,10 @@ class Judge:
             *keys,
             *(self._gathered(f"{VALUE}{number}", field, contacts, allowed) for number, field in enumerate(self.audience.fields)),
         ]
-        select += [f"first(group_{number} ORDER BY place) AS group_{number}" for number in range(len(self.audience.dedupe_by))]
-        select += ["first(newest ORDER BY place) AS newest"] if self.audience.newest_by else []
-        select += ["min(rank) AS rank"] if ranked else []
-        names = ", ".join(numbered("contact_", len(contacts.key)))
-        null = " OR ".join(f"{name} IS NULL" for name in numbered("contact_", len(contacts.key)))
+        deciding = [*self._groups, *["newest"] * bool(self.audience.newest_by), *["rank"] * ranked]
+        select += [f"first({one} ORDER BY place) FILTER ({allowed}) AS {one}" for one in deciding]
+        theirs = numbered("contact_", len(key_of_contacts(contacts)))
+        names, null = ", ".join(theirs), " OR ".join(f"{name} IS NULL" for name in theirs)
         select += [
             "bool_and(alone) AS alone",
             "bool_or(consents) AS consents",
@@ -171,8 +174,7 @@ class Judge:
 
     def _leave_out_duplicates(self, table: str) -> None:
         """All but the first of those that are equal in every group column."""
-        groups = numbered("group_", len(self.audience.dedupe_by))
-        keys = keys_of(self.audience)
+        groups, keys = self._groups, keys_of(self.audience)
         order = ["newest DESC NULLS LAST"] * bool(self.audience.newest_by) + keys
         candidates = " AND ".join(["reason IS NULL", *(f"{group} IS NOT NULL" for group in groups)])
         place = f"row_number() OVER (PARTITION BY {', '.join(groups)} ORDER BY {', '.join(order)})"
@@ -194,6 +196,10 @@ class Judge:
             members = self.session.number(f"SELECT count(*) FROM (SELECT DISTINCT {own} FROM {table})")
         alone = counts.get(WITHOUT_CONTACT, 0)
         return funnel_of(self.audience, counts, members=rows if members is None else members, rows=rows - alone)
+
+    @property
+    def _groups(self) -> list[str]:
+        return numbered("group_", len(self.audience.dedupe_by))
 
     def _at(self, sql: str) -> str:
         return at(sql, self.moment)

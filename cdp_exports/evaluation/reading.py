@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cdp_exports.errors import KeyNotUnique
 from cdp_exports.evaluation.inputs import Tables
 from cdp_exports.evaluation.session import Session
-from cdp_exports.evaluation.sql import among, quoted
+from cdp_exports.evaluation.sql import among, known, quoted
 from cdp_exports.segments.audience import Expression, Listed, Part, at
 
 if TYPE_CHECKING:
@@ -73,6 +73,11 @@ class Reading:
                 self._frames[wanted] = frame, self._session.table("rows", f"FROM {rows}")
         return self._frames[wanted][1]
 
+    def images(self, frame: pl.LazyFrame, dataset: str, names: Iterable[str]) -> str:
+        """A table with at least these columns of images: of a frame that several came with, what any of them needs and it has."""
+        there = self._columns[dataset].keys() & set(frame.collect_schema())
+        return self.rows_of(frame, dataset, [*sorted(there.union(names)), "_change_type"])
+
     def part(self, part: Part, of: str, moment: datetime) -> None:
         """A table of the segment's name: its key, which is that of the dataset `of`, and columns beside it."""
         if part.segment in self._loaded:
@@ -100,12 +105,15 @@ class Reading:
             )
         self._loaded.add(part.segment)
 
-    def consents(self, consent: Expression, dataset: str, key: Sequence[str], keys: Sequence[str]) -> str:
-        """Whether the person with the key `keys` (SQL) consents, at the head of the dataset."""
+    def consents(self, consent: Expression, dataset: str, key: Sequence[str], keys: Sequence[str], only: str | None = None) -> str:
+        """Whether the person with the key `keys` (SQL) consents, at the head of the dataset: in every row of that key.
+
+        `only`: a table of the keys that will be asked for.
+        """
         head = self._tables.head(dataset)
         if head is None:
-            return f"coalesce({consent.sql}, false)"
-        return among(keys, self._granted(head, consent, dataset, key))
+            return f"coalesce({consent.sql}, false) AND NOT {among(keys, self._refused(consent, dataset, key, only))}"
+        return among(keys, self._granted(head, consent, dataset, key, only))
 
     def is_listed(self, listed: Listed, moment: datetime) -> str:
         """Whether a suppression list has them, at its head."""
@@ -119,14 +127,29 @@ class Reading:
                 self._guards[cached] = self._session.table("listed", query)
         return f"coalesce({among([at(listed.matches.sql, moment)], self._guards[cached])}, false)"
 
-    def _granted(self, head: pl.LazyFrame, consent: Expression, dataset: str, key: Sequence[str]) -> str:
-        cached = ("granted", dataset, consent.sql, *key)
+    def _granted(self, head: pl.LazyFrame, consent: Expression, dataset: str, key: Sequence[str], only: str | None) -> str:
+        cached = ("granted", dataset, consent.sql, only or "", *key)
         if cached not in self._guards:
             columns = self._some(dataset, [*key, *(name for _, name in consent.columns)])
             with self.stream(head, dataset, columns) as rows:
-                query = f"SELECT {', '.join(map(quoted, key))} FROM {rows} AS {quoted(dataset)} WHERE {consent.sql}"
+                own = list(map(quoted, key))
+                query = f"{_keys(own, rows, dataset, only)} GROUP BY {', '.join(own)} HAVING bool_and(coalesce({consent.sql}, false))"
                 self._guards[cached] = self._session.table("granted", query, f"the consent of dataset {dataset}")
+        return self._guards[cached]
+
+    def _refused(self, consent: Expression, dataset: str, key: Sequence[str], only: str | None) -> str:
+        """Of the pinned rows; whoever has another that grants it has no consent all the same."""
+        cached = ("refused", dataset, consent.sql, only or "", *key)
+        if cached not in self._guards:
+            with self.pinned(dataset, only=list(dict.fromkeys([*key, *(name for _, name in consent.columns)]))) as rows:
+                query = f"{_keys(list(map(quoted, key)), rows, dataset, only)} AND NOT coalesce({consent.sql}, false)"
+                self._guards[cached] = self._session.table("refused", query, f"the consent of dataset {dataset}")
         return self._guards[cached]
 
     def _some(self, dataset: str, names: Iterable[str]) -> dict[str, str | None]:
         return {name: self._columns[dataset][name] for name in dict.fromkeys(names)}
+
+
+def _keys(key: Sequence[str], rows: str, dataset: str, only: str | None) -> str:
+    confined = f" AND {among(key, only)}" if only else ""
+    return f"SELECT {', '.join(key)} FROM {rows} AS {quoted(dataset)} WHERE {known(key)}{confined}"

@@ -41,8 +41,17 @@ def equal(left: Sequence[str], right: Sequence[str]) -> str:
     return " AND ".join(f"{one} = {other}" for one, other in zip(left, right, strict=True))
 
 
+def known(values: Iterable[str]) -> str:
+    """None of the values is null.
+
+    >>> known(["a", "b"])
+    '(a) IS NOT NULL AND (b) IS NOT NULL'
+    """
+    return " AND ".join(f"({value}) IS NOT NULL" for value in values)
+
+
 def among(columns: Sequence[str], table: str) -> str:
-    """Whether the columns are a row of the table, which has nothing else; never null where they are not null.
+    """Whether the columns are a row of the table, which has nothing else, and no nulls; null only where one of them is.
 
     >>> among(["a"], "t"), among(["a", "b"], "t")
     ('(a) IN (FROM t)', '(a, b) IN (FROM t)')
