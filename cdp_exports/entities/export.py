@@ -125,7 +125,7 @@ class SegmentExport(_Export):
 
     include_key: bool = True
     """Whether the files begin with the dataset's key columns (of contacts too, where they are exploded). Without them members
-    who leave are told by fields marked `identity` alone."""
+    who leave are told by fields marked `identity` alone; one of these is `required`."""
 
     dots: Literal["keep", "underscore"] = "keep"
     """What becomes of a dot in a column's name."""
@@ -134,7 +134,8 @@ class SegmentExport(_Export):
     """For segments of accounts: send their contacts."""
 
     dedupe_by: Several[Word] = ()
-    """SQL expressions over the member's columns; of the members that are equal in all of them one is sent. Nulls are never equal."""
+    """SQL expressions over the member's columns; of the members that are equal in all of them one is sent. Nulls are never equal.
+    Default without the key: the fields marked `identity`, as they are sent."""
 
     newest_by: Word | None = None
     """Which of them: the one with the greatest value of this SQL expression; ties and default: the smallest key."""
@@ -162,6 +163,11 @@ class SegmentExport(_Export):
     def members(self) -> tuple[str, ...]:
         return self.segments
 
+    @property
+    def tells_by_identity(self) -> bool:
+        """Whether the receiver is told who left by their identity alone."""
+        return self.mode == "incremental" and "exited" in self.send and not self.include_key
+
     @field_validator("segments")
     @classmethod
     def _each_segment_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -177,11 +183,11 @@ class SegmentExport(_Export):
         if self.mode == "incremental" and "exited" in self.send:
             if self.status is None:
                 raise ValueError("without `status` nobody can tell who left; leave `exited` out of `send`, or declare `status`")
-            if not self.include_key and not any(field.identity for field in self.fields):
+            if self.tells_by_identity and not any(field.identity for field in self.fields):
                 raise ValueError("without the key, members who leave need a field with `identity: true`")
         if not self.include_key and not self.fields:
             raise ValueError("without the key and without `fields` there is nothing to send")
-        if self.newest_by is not None and not self.dedupe_by:
+        if self.newest_by is not None and not self.dedupe_by and not self.tells_by_identity:
             raise ValueError("`newest_by` goes with `dedupe_by`")
         return self
 

@@ -114,6 +114,7 @@ class Audience:
     fields: tuple[OutputField, ...]
     contacts: Contacts | None
     dedupe_by: tuple[Expression, ...]
+    distinct_by: tuple[Expression, ...]  # never null; of those equal in all of these one is sent too, whatever dedupe_by says
     newest_by: Expression | None
     consents: tuple[Expression, ...]  # booleans over one dataset each; all must be true at that dataset's head
     suppressions: tuple[Listed, ...]
@@ -124,6 +125,15 @@ class Audience:
     way: Way  # the cheapest that is right
     way_reason: str  # why not a cheaper one, or why this; one sentence
     definition: Mapping[str, Any]  # plain data: what may not change within a chain
+
+    @property
+    def by_identity(self) -> bool:
+        """Whether the receiver knows members who leave by their identities alone: the files do not have the whole key."""
+        key = {(self.of, name) for name in self.key}
+        if self.contacts and self.contacts.how == "explode":
+            key |= {(self.contacts.dataset, name) for name in self.contacts.key}
+        told = frozenset[tuple[str, str]]().union(*(field.expression.columns for field in self.fields if field.key))
+        return "exited" in self.send and not self.key_names and not key <= told
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -138,7 +148,7 @@ class Audience:
         return tuple(sorted(consents | {listed.dataset for listed in self.suppressions}))
 
     def _read_pinned(self) -> list[Columns]:
-        expressions = [self.membership, *(field.expression for field in self.fields), *self.dedupe_by]
+        expressions = [self.membership, *(field.expression for field in self.fields), *self.dedupe_by, *self.distinct_by]
         expressions += [expression for expression in (self.newest_by, self.contacts and self.contacts.where) if expression]
         expressions += [listed.matches for listed in self.suppressions]
         contacts: list[Columns] = [frozenset((self.contacts.dataset, name) for name in self.contacts.by)] if self.contacts else []

@@ -12,6 +12,7 @@ from cdp_exports.entities.segment import Segment
 from cdp_exports.segments.audience import Audience, Expression
 from cdp_exports.segments.declared import Findings, Tables
 from cdp_exports.segments.definition import definition_of
+from cdp_exports.segments.identity import identity_of, same_values
 from cdp_exports.segments.mapped import mapped
 from cdp_exports.segments.members import members_of, read_tables
 from cdp_exports.segments.projection import contacts_of
@@ -65,12 +66,18 @@ def compile_audience(
             keep_by = order(export.limits.keep_by, one_value)
     consents = consents_of(connection, export.connection, members.of, contacts, datasets, tables, findings)
     suppressions = suppressions_of(connection, export.connection, datasets, tables, scope, findings)
+    key = frozenset((members.of, name) for name in members.key)
+    of_rows = key | {(contacts.dataset, name) for name in contacts.key} if contacts and contacts.how == "explode" else key
+    identity = identity_of(export, columns, of_rows, findings)
     findings.raise_any()
 
+    distinct = identity
+    if not grouping or same_values(grouping, identity):
+        grouping, distinct = list(identity), ()
     read = [members.membership.columns, *(part.reads for part in members.parts), *(field.expression.columns for field in columns.fields)]
     read += [one.columns for one in (*grouping, *consents, newest_by, keep_by) if one]
     read += [listed.matches.columns | {(listed.dataset, listed.column)} for listed in suppressions]
-    read += [frozenset((members.of, name) for name in members.key), of_contacts]
+    read += [key, of_contacts]
     way, way_reason = way_of(
         full=export.mode == "full",
         membership=members.membership,
@@ -78,6 +85,7 @@ def compile_audience(
         fields=columns.fields,
         contacts=contacts,
         grouping=[*grouping, *([newest_by] if newest_by else [])],
+        distinct=bool(distinct),
         consents=consents,
         suppressions=suppressions,
         truncates=export.limits.over == "truncate",
@@ -93,6 +101,7 @@ def compile_audience(
         fields=columns.fields,
         contacts=contacts,
         dedupe_by=tuple(grouping),
+        distinct_by=distinct,
         newest_by=newest_by,
         consents=consents,
         suppressions=suppressions,

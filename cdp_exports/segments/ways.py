@@ -15,21 +15,26 @@ def way_of(
     fields: Sequence[OutputField],
     contacts: Contacts | None,
     grouping: Sequence[Expression],
+    distinct: bool,
     consents: Sequence[Expression],
     suppressions: Sequence[Listed],
     truncates: bool,
     sends_updates: bool,
 ) -> tuple[Way, str]:
-    """The cheapest way that is right, and in a sentence why. `grouping`: what duplicates are told by, and which of them is newest."""
+    """The cheapest way that is right, and in a sentence why. `grouping`: what duplicates are told by, and which of them is newest;
+    `distinct`: whether identities must differ besides."""
     if full:
         return Way.COMPARED, "Every delivery is full, so everybody is evaluated."
     if part := next(iter(parts), None):
         what = "a query" if part.query is not None else "a list"
         return Way.COMPARED, f"{part.segment} is {what}, so who came and who left shows only when everybody is compared."
-    if contacts:
-        return Way.COMPARED, f"Contacts are read from {contacts.dataset} too, so everybody is compared."
-    if truncates:
-        return Way.COMPARED, "Who is sent where not all fit depends on everybody, so everybody is compared."
+    for given, why in (
+        (contacts, f"Contacts are read from {contacts.dataset if contacts else ''} too"),
+        (truncates, "Who is sent where not all fit depends on everybody"),
+        (distinct, "Without the key no identity may be sent twice, and `dedupe_by` is something else"),
+    ):
+        if given:
+            return Way.COMPARED, f"{why}, so everybody is compared."
     if membership.bounds is None:
         why = "The condition uses the export time in another way than by comparing a column with it, so everybody is compared."
         return Way.COMPARED, why

@@ -332,7 +332,10 @@ OBJECTS: Objects = {
         "kind": "segment",
         "connection": "crm",
         "segments": ["vips", "all"],
-        "fields": [{"from": "email", "to": "E", "transforms": ["trim", {"e164": "FR"}], "identity": True}, {"value": 1, "to": "c"}],
+        "fields": [
+            {"from": "email", "to": "E", "transforms": ["trim", {"e164": "FR"}], "required": True, "identity": True},
+            {"value": 1, "to": "c"},
+        ],
         "include_key": False,
         "dots": "keep",
         "dedupe_by": ["email"],

@@ -394,3 +394,68 @@ def test_the_definition_is_plain_and_says_what_is_sent_to_whom() -> None:
         "shoppers": {"of": "profiles", "sql": segments()["buyers"].sql},
     }
     assert not changed(also=renamed)
+
+
+HASHED = {"from": "email", "to": "E", "transforms": ["lower", "sha256"], "identity": True}
+
+
+def test_without_the_key_no_identity_is_sent_twice_and_nobody_without_one() -> None:
+    required = {**HASHED, "required": True}
+    plain = compiled("rich", include_key=False, fields=[required], newest_by="seen")
+    [email] = plain.fields
+    assert (plain.dedupe_by, plain.distinct_by, plain.way) == ((email.expression,), (), Way.TOUCHED)
+    assert plain.newest_by is not None
+    same = compiled("rich", include_key=False, fields=[required], dedupe_by=["sha256(nullif(lower(email), ''))"])
+    assert (same.distinct_by, same.way, same.definition["dedupe_by"]) == ((), Way.TOUCHED, plain.definition["dedupe_by"])
+    other = compiled("rich", include_key=False, fields=[required], dedupe_by=["lower(email)"])
+    assert ([one.sql for one in other.dedupe_by], other.distinct_by) == (['LOWER("profiles"."email")'], (email.expression,))
+    assert (other.way, other.way_reason) == (
+        Way.COMPARED,
+        "Without the key no identity may be sent twice, and `dedupe_by` is something else, so everybody is compared.",
+    )
+    both = compiled("rich", include_key=False, fields=[required, {"from": "phone", "identity": True}])
+    assert [one.sql for one in both.dedupe_by] == [email.expression.sql, 'COALESCE(CAST("profiles"."phone" AS VARCHAR), \'\')']
+    cases: list[dict[str, Any]] = [
+        {"fields": [HASHED]},
+        {"fields": [HASHED], "include_key": False, "send": ["entered", "updated"]},
+        {"fields": [HASHED], "include_key": False, "mode": "full"},
+        {"fields": [{"from": "ID", "to": "member", "identity": True}, {"from": "email"}], "include_key": False},
+    ]
+    for keys in cases:
+        found = compiled("rich", **keys)
+        assert (found.dedupe_by, found.distinct_by) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("segment", "keys", "at", "sentence"),
+    [
+        (
+            "rich",
+            {"fields": [{"from": "phone"}, HASHED]},
+            "fields.1.required",
+            "Without the key members who leave are told by their identity",
+        ),
+        (
+            "rich",
+            {"fields": [HASHED, {"value": "acme", "to": "brand", "identity": True, "required": True}]},
+            "fields.0.required",
+            "Without the key members who leave are told by their identity alone, so nobody without one may be sent: `required: true` for",
+        ),
+        (
+            "big",
+            {"project": {**CONTACTS, "how": "arrays"}, "fields": [{**HASHED, "required": True}]},
+            "fields.0.identity",
+            "Without the key members who leave are told by one value, and 'E' is an array",
+        ),
+        (
+            "big",
+            {"project": CONTACTS, "fields": [{"from": "accounts.account_id", "to": "a", "identity": True}]},
+            "fields.0.required",
+            "Without the key",
+        ),
+    ],
+)
+def test_an_identity_that_does_not_tell_members_apart(segment: str, keys: dict[str, Any], at: str, sentence: str) -> None:
+    [(kind, id, where, message)] = problems(segment, include_key=False, **keys)
+    assert (kind, id, where) == ("export", None, at)
+    assert message.startswith(sentence)
