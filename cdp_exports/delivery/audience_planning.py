@@ -10,7 +10,7 @@ from cdp_exports.delivery import held
 from cdp_exports.delivery.chains import Plan, changed, definition_of, full_after_loss, reason_for_full, refuse_new_chain
 from cdp_exports.delivery.lists import pin_list
 from cdp_exports.delivery.member import Member
-from cdp_exports.delivery.pinned_audience import list_types, pinned_audience, plain
+from cdp_exports.delivery.pinned_audience import list_types, pinned_audience, plain, same_dataset
 from cdp_exports.delivery.pinning import pin_of, source_pin
 from cdp_exports.delivery.upstream import Upstream
 from cdp_exports.entities.export_time import ExportTime
@@ -18,9 +18,10 @@ from cdp_exports.errors import HistoryLost
 from cdp_exports.increments.increment import Changes, Full, Nothing, increment, same_history
 from cdp_exports.ledger.records import Delivery, SourcePin
 from cdp_exports.segments.audience import Audience, Way
+from cdp_exports.segments.lineage import lineage
 
 _RECEIVER = ("target", "path", "key", "mode")
-"""What the state of the receiver cannot be carried over: a change of these is another receiver's matter."""
+"""A change of these is another receiver's matter, which holds nothing yet."""
 
 _COMPARED = "evaluation"
 """The change source of an increment that is found by evaluating everybody."""
@@ -48,9 +49,8 @@ def plan_audience(member: Member, upstream: Upstream, export_time: ExportTime, *
     definition = definition_of(member)
     reason = reason_for_full(member, last, full=full)
     difference: str | None = None
-    if reason is None and last is not None and (said := changed(last, definition)):
-        other_receiver = changed(last, {name: definition[name] for name in _RECEIVER})
-        if member.export.on_change == "difference" and not other_receiver and last.counts and last.counts.held:
+    if reason is None and last is not None and (said := _changed(member, audience, last, definition)):
+        if member.export.on_change == "difference" and _same_receiver(audience, last, definition) and last.counts and last.counts.held:
             difference = said
         else:
             refuse_new_chain(member, said)
@@ -73,7 +73,7 @@ def plan_audience(member: Member, upstream: Upstream, export_time: ExportTime, *
         columns=_columns(member, audience),
         incremental=continued is not None,
         reason=continued.why if continued else reason,
-        mapping=tuple({"from": field.expression.sql, "to": field.name} for field in audience.fields),
+        mapping=_mapping(audience),
         way=continued.way.value if continued else None,
         audience=plain(audience),
     )
@@ -83,6 +83,26 @@ def plan_audience(member: Member, upstream: Upstream, export_time: ExportTime, *
     unmoved = all((source.after_version, source.after_commit) == (source.upto_version, source.upto_commit) for source in sources)
     wanted = Nothing(head.version) if unmoved else Changes(own.after_version or 0, own.upto_version)
     return Plan(wanted, head, last, pin, None, continued.bytes_estimate)
+
+
+def _changed(member: Member, audience: Audience, last: Delivery, definition: dict[str, Any]) -> str | None:
+    was = last.pin.sources[0].dataset
+    moved = None if same_dataset(member, was, audience.of) else f"its members were of {was!r} and are of {audience.of!r}"
+    return ", ".join(filter(None, (moved, changed(last, definition)))) or None
+
+
+def _same_receiver(audience: Audience, last: Delivery, definition: dict[str, Any]) -> bool:
+    """Whether what the receiver holds can be compared with what it would be sent now: by the same key, or the same identities."""
+    earlier = pinned_audience(last.pin)
+    if earlier is None or changed(last, {name: definition[name] for name in _RECEIVER}):
+        return False
+    return earlier.of == audience.of and _told_by(earlier) == _told_by(audience)
+
+
+def _told_by(audience: Audience) -> tuple[object, ...]:
+    contacts = audience.contacts and (audience.contacts.how, audience.contacts.key)
+    identities = tuple((field.name, field.expression.sql) for field in audience.fields if field.identity)
+    return contacts, audience.key_names, identities if audience.by_identity else ()
 
 
 def _fresh(member: Member, audience: Audience, upstream: Upstream) -> tuple[SourcePin, ...]:
@@ -189,6 +209,15 @@ def _key_types(audience: Audience) -> list[str]:
     key += [(contacts.dataset, name) for name in contacts.key] if contacts and contacts.how == "explode" else []
     replaced = frozenset[tuple[str, str]]().union(*(field.expression.columns for field in audience.fields if field.key))
     return [audience.tables[table][name] for table, name in key if (table, name) not in replaced]
+
+
+def _mapping(audience: Audience) -> tuple[dict[str, str], ...]:
+    """Which columns each field comes from. Not by which SQL: it may hold what receivers must not see, such as a salt."""
+    sources = lineage(audience)
+    return tuple(
+        {"from": ", ".join(sorted(f"{table}.{column}" for table, column in sources[field.name])), "to": field.name}
+        for field in audience.fields
+    )
 
 
 def _column(name: str, type: str, *, nullable: bool, description: str | None = None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cdp_exports.delivery.definition import SQL, digest_of
 from cdp_exports.delivery.member import Member
 from cdp_exports.entities.export import DatasetExport
 from cdp_exports.entities.export_time import ExportTime
@@ -53,7 +54,11 @@ def reason_for_full(member: Member, last: Delivery | None, *, full: bool) -> str
 def changed(last: Delivery, definition: Mapping[str, Any]) -> str | None:
     """What of the definition is not as it was at the last delivery, as a phrase."""
     before = last.pin.definition
-    said = [f"{key} was {before.get(key)!r} and is {value!r}" for key, value in definition.items() if before.get(key) != value]
+    said = [
+        f"{key} was {before.get(key)!r} and is {value!r}" if isinstance(value, str) and key not in SQL else f"{key} changed"
+        for key, value in definition.items()
+        if before.get(key) not in (value, digest_of(value))
+    ]
     return ", ".join(said) or None
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from cdp_exports.delivery.reading import Reading
+from cdp_exports.delivery.scratch import scratch
 from cdp_exports.entities.file_format import FORMAT, Format
 from cdp_exports.formats.write import write
 
@@ -38,8 +38,8 @@ def content_differs(destination: FileDestination, delivery: Delivery, reading: R
     One file of each side at a time is staged in a temporary folder.
     """
     file_format = FORMAT.validate_python(delivery.pin.format)
-    with tempfile.TemporaryDirectory(prefix="cdp-verify-") as folder:
-        path = Path(folder) / "file"
+    with scratch() as folder:
+        path = folder / "file"
         delivered = sum((_staged(path, destination.stream(file.path) or (), file_format) for file in delivery.files), Digest())
         expected = _encoded(path, reading, file_format)
     if delivered == expected:

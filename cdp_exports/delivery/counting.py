@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cdp_exports.delivery.audience_rows import DISK_LIMIT, MEMORY_LIMIT
 from cdp_exports.delivery.context import Context
+from cdp_exports.delivery.scratch import scratch
 from cdp_exports.delivery.upstream import Upstream
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.evaluation.inputs import Tables
@@ -44,7 +43,7 @@ def count_members(context: Context, segment_ids: Sequence[str]) -> Mapping[str, 
     compiled = {segment_id: compile_segment(segment_id, catalog.segments, catalog.datasets) for segment_id in segment_ids}
     lists = {part.segment: (segment, part) for segment in compiled.values() for part in segment.parts if part.query is None}
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cdp_exports_")))
+        folder = stack.enter_context(scratch())
         stack.enter_context(reading(" and ".join(segment_ids)))
 
         def pinned(name: str) -> pl.LazyFrame:

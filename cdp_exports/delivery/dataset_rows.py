@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cdp_exports.delivery.reading import Reading
+from cdp_exports.delivery.scratch import scratch
 from cdp_exports.delivery.upstream import Upstream
 from cdp_exports.entities.nearest import nearest
 from cdp_exports.errors import CannotHold, DeclarationError
@@ -48,15 +49,19 @@ def dataset_reading(member: Member, upstream: Upstream, pin: Pin) -> Generator[R
         else:
             difference = source.difference(pinned.after_version, pinned.upto_version)
             member.context.progress(member.id, "comparing", 0, None)
-            with net_changes(
-                difference.minus,
-                difference.plus,
-                key=pin.key,
-                changes=pin.changes,
-                subsets=difference.subsets,
-                memory_limit=MEMORY_LIMIT,
-                disk_limit=DISK_LIMIT,
-            ) as net:
+            with (
+                scratch() as folder,
+                net_changes(
+                    difference.minus,
+                    difference.plus,
+                    key=pin.key,
+                    changes=pin.changes,
+                    subsets=difference.subsets,
+                    memory_limit=MEMORY_LIMIT,
+                    folder=folder,
+                    disk_limit=DISK_LIMIT,
+                ) as net,
+            ):
                 total = net.inserted + net.updated + net.deleted
                 yield Reading(
                     net.frame,

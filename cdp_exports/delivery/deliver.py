@@ -10,7 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from cdp_exports.delivery.attempt import attempt_delivery
-from cdp_exports.delivery.audience_rows import Subject, evaluated, subject_of
+from cdp_exports.delivery.audience_rows import evaluated
 from cdp_exports.delivery.chains import Plan, refuse_if_ledger_is_behind
 from cdp_exports.delivery.context import Context
 from cdp_exports.delivery.dataset_rows import dataset_reading
@@ -24,6 +24,7 @@ from cdp_exports.delivery.outcome import Outcome
 from cdp_exports.delivery.ownership import claim
 from cdp_exports.delivery.planning import plan
 from cdp_exports.delivery.publishing import covered
+from cdp_exports.delivery.questions import Subject, subject_of
 from cdp_exports.delivery.reading import Reading
 from cdp_exports.delivery.settling import settle_open
 from cdp_exports.delivery.sweeping import sweep
@@ -160,7 +161,7 @@ class _Run:
         Raises:
             Skip, OverLimit: a segment is larger than its receiver takes.
         """
-        if not ready or ready[0].member.audience is None:
+        if not ready or (ready[0].member.audience is None and self._pin(ready[0]).audience is None):
             yield [_Rows(partial(dataset_reading, one.member, self.upstream, self._pin(one))) for one in ready]
             return
         with evaluated([self._subject(one) for one in ready], self.upstream) as found:

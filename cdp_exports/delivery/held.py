@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from cdp_exports.destinations.destination import FileDestination
     from cdp_exports.formats.writing import ByteStream
-    from cdp_exports.ledger.records import Delivery, SourcePin
+    from cdp_exports.ledger.records import Link, SourcePin
 
 SEQUENCE = "sequence"
 _AT_ONCE = 8
 
 
 def write(
-    state: FileDestination, delivery: Delivery, attempt_id: str, frame: pl.LazyFrame, *, whole: bool, guards: Sequence[SourcePin] = ()
+    state: FileDestination, delivery: Link, attempt_id: str, frame: pl.LazyFrame, *, whole: bool, guards: Sequence[SourcePin] = ()
 ) -> Held:
     """Stream the state of a delivery (columns as in `evaluation.inputs`) into one file; without rows it still has the columns.
 
@@ -62,7 +62,7 @@ def write_into(stream: ByteStream, frame: pl.LazyFrame) -> tuple[int, str]:
     return 0, hashlib.sha256(empty.getvalue()).hexdigest()
 
 
-def read(state: FileDestination, chain: Sequence[Delivery], folder: Path) -> pl.LazyFrame:
+def read(state: FileDestination, chain: Sequence[Link], folder: Path) -> pl.LazyFrame:
     """The state after the last of `chain`: the committed deliveries of one chain, oldest first.
 
     Files are downloaded to `folder`, which must stay while the frame is used, from the newest back to the nearest that
@@ -80,7 +80,7 @@ def read(state: FileDestination, chain: Sequence[Delivery], folder: Path) -> pl.
     return pl.concat(frames, how="vertical_relaxed")  # a key's type may have been widened
 
 
-def refuse_if_lost(state: FileDestination, chain: Sequence[Delivery]) -> None:
+def refuse_if_lost(state: FileDestination, chain: Sequence[Link]) -> None:
     """Look whether the files that `read` would need are there, without reading them.
 
     Raises:
@@ -94,7 +94,7 @@ def refuse_if_lost(state: FileDestination, chain: Sequence[Delivery]) -> None:
             raise _lost(chain[-1], f"{state.uri(part.path)} is missing")
 
 
-def _downloaded(state: FileDestination, chain: Sequence[Delivery], folder: Path) -> list[tuple[Part, Path]]:
+def _downloaded(state: FileDestination, chain: Sequence[Link], folder: Path) -> list[tuple[Part, Path]]:
     """A compaction only saves reading: one that is not what it was is passed over."""
     compacted = compactions(state, chain)
     while True:
@@ -109,7 +109,7 @@ def _downloaded(state: FileDestination, chain: Sequence[Delivery], folder: Path)
         del compacted[lost.sequence]
 
 
-def parts(chain: Sequence[Delivery], compacted: dict[int, Part]) -> list[Part]:
+def parts(chain: Sequence[Link], compacted: dict[int, Part]) -> list[Part]:
     """The files that make up the state after the last of `chain`, the one that holds everything first.
 
     Raises:
@@ -147,7 +147,7 @@ def _download(state: FileDestination, folder: Path, part: Part) -> Path | None:
     return unchecked.replace(file) if digest.hexdigest() == part.sha256 else None
 
 
-def _lost(delivery: Delivery, why: str) -> HistoryLost:
+def _lost(delivery: Link, why: str) -> HistoryLost:
     return HistoryLost(
         f"What the receiver held after {delivery.export_time} is lost: {why}.",
         next_step="Put it back from a backup of the state folder, or deliver everybody once: `--full`.",

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from cdp_exports.destinations.destination import FileDestination
-    from cdp_exports.ledger.records import Delivery, Held
+    from cdp_exports.ledger.records import Held, Link
 
 _NAME = re.compile(
     r"(?P<stem>(?P<sequence>\d{8,})-(?P<delivery>.+)-[^-.]{8})\.(whole|changes|(?P<rows>\d+)-(?P<sha256>[0-9a-f]{64})\.compacted)\.parquet"
 )
 
 
-def path_of(delivery: Delivery, attempt_id: str, *, whole: bool) -> str:
+def path_of(delivery: Link, attempt_id: str, *, whole: bool) -> str:
     """Where an attempt writes what the receiver holds after a delivery."""
     folder = f"{delivery.environment}/{delivery.export}/{delivery.member}/{delivery.chain}"
     return f"{folder}/{delivery.sequence:08}-{delivery.id}-{attempt_id[:8]}.{'whole' if whole else 'changes'}.parquet"
@@ -84,7 +84,7 @@ class Part:
     sha256: str
 
 
-def stems_of(deliveries: Iterable[Delivery]) -> set[str]:
+def stems_of(deliveries: Iterable[Link]) -> set[str]:
     """The stems of the files that deliveries recorded."""
     return {stored.stem for delivery in deliveries if (held := held_of(delivery)) and (stored := Stored.parse(held.file))}
 
@@ -94,7 +94,7 @@ def part_of(sequence: int, held: Held) -> Part:
     return Part(held.file, sequence, held.rows, held.sha256)
 
 
-def folders_of(deliveries: Iterable[Delivery]) -> list[str]:
+def folders_of(deliveries: Iterable[Link]) -> list[str]:
     """The member's folders: after a rename there are two."""
     files = (held.file for delivery in deliveries if (held := held_of(delivery)))
     return sorted({"/".join(file.split("/")[:3]) for file in files})
@@ -108,7 +108,7 @@ def listed(state: FileDestination, folders: Iterable[str]) -> Iterator[Stored]:
                 yield stored
 
 
-def compactions(state: FileDestination, chain: Sequence[Delivery]) -> dict[int, Part]:
+def compactions(state: FileDestination, chain: Sequence[Link]) -> dict[int, Part]:
     """The compactions that stand beside what a chain's deliveries recorded, by sequence."""
     stems = stems_of(chain)
     folders = sorted({stem.rpartition("/")[0] for stem in stems})
@@ -119,6 +119,6 @@ def compactions(state: FileDestination, chain: Sequence[Delivery]) -> dict[int, 
     }
 
 
-def held_of(delivery: Delivery) -> Held | None:
+def held_of(delivery: Link) -> Held | None:
     """What a committed delivery recorded, None where it kept no state."""
     return delivery.counts.held if delivery.counts else None

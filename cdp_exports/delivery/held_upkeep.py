@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from cdp_exports.destinations.destination import FileDestination
-    from cdp_exports.ledger.records import Delivery
+    from cdp_exports.ledger.records import Link
 
 MOST_CHANGES = 50
 """Files of changes after the last one that holds everything: however small they are, each is a request of its own."""
@@ -28,7 +28,7 @@ MOST_CHANGES = 50
 _CHUNK = 1 << 20
 
 
-def compact(state: FileDestination, chain: Sequence[Delivery], folder: Path, *, memory_limit: int) -> str | None:
+def compact(state: FileDestination, chain: Sequence[Link], folder: Path, *, memory_limit: int) -> str | None:
     """Write the state after the last of `chain` as one file, where the changes outweigh the last one that holds everything.
 
     `chain`: the committed deliveries of one chain, oldest first; `folder`: for temporary files; `memory_limit`: in bytes,
@@ -45,7 +45,7 @@ def compact(state: FileDestination, chain: Sequence[Delivery], folder: Path, *, 
         return None
 
 
-def _compact(state: FileDestination, chain: Sequence[Delivery], folder: Path, memory_limit: int) -> str:
+def _compact(state: FileDestination, chain: Sequence[Link], folder: Path, memory_limit: int) -> str:
     """Through a file on disk: the name says what is in it, which is known at the end."""
     frame = read(state, chain, folder)
     schema = frame.drop(SEQUENCE).collect_schema()
@@ -79,7 +79,7 @@ def folded(frame: pl.LazyFrame, memory_limit: int) -> Iterator[pl.DataFrame]:
         yield part.filter(newest).filter(~pl.col("gone")).drop(SEQUENCE).collect()
 
 
-def prune(state: FileDestination, committed: Sequence[Delivery], *, covered: Collection[str] = (), keep: int = 2) -> None:
+def prune(state: FileDestination, committed: Sequence[Link], *, covered: Collection[str] = (), keep: int = 2) -> None:
     """Remove the files of a member's state that nothing needs any more.
 
     `committed`: all committed deliveries of the member, oldest first; `covered`: ids of those that were closed by a later
@@ -95,7 +95,7 @@ def prune(state: FileDestination, committed: Sequence[Delivery], *, covered: Col
         return
 
 
-def _useless(files: Sequence[Stored], committed: Sequence[Delivery], covered: Collection[str], keep: int) -> list[str]:
+def _useless(files: Sequence[Stored], committed: Sequence[Link], covered: Collection[str], keep: int) -> list[str]:
     last = committed[-1]
     chain = {delivery.id: delivery for delivery in committed if delivery.chain == last.chain}
     earlier = {delivery.chain for delivery in committed} - {last.chain}

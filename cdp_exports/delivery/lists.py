@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, BinaryIO
 
+from cdp_exports.delivery.scratch import scratch
 from cdp_exports.errors import HistoryLost, TerminalError
 from cdp_exports.ledger.records import SourcePin
 from cdp_exports.sources.member_list import bytes_of, rows_of
@@ -43,7 +43,7 @@ def pin_list(
         DeclarationError, SourceUnreadable, TransientError: the list cannot be read, or does not have these columns.
         DestinationRefused, TransientError: the state folder.
     """
-    with TemporaryDirectory(prefix="cdp_exports_") as folder:
+    with scratch() as folder:
         file = Path(folder) / "list"
         digest = hashlib.sha256()
         with file.open("wb") as output:

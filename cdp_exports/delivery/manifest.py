@@ -11,6 +11,7 @@ from typing import Any, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cdp_exports.delivery.definition import shown
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import NotIntact
 from cdp_exports.ledger.records import Counts, Delivery, FileRecord, Funnel, Held, Movement, Pin, SourcePin
@@ -144,7 +145,7 @@ def published(
         mapping=pin.mapping,
         format=pin.format,
         encryption=Encryption(recipients=pin.recipients) if pin.recipients else None,
-        definition=pin.definition,
+        definition=shown(pin.definition),
         files=tuple(_entry(file, pin) for file in files),
         rows=ManifestRows(total=counts.delivered, inserted=counts.inserted, updated=counts.updated, deleted=counts.deleted),
         left_out=counts.left_out,

@@ -20,7 +20,7 @@ from cdp_exports.entities.nearest import nearest
 from cdp_exports.entities.segment import Segment
 from cdp_exports.entities.templates import member_folder, resolve_path
 from cdp_exports.errors import DeclarationError
-from cdp_exports.ledger.records import Delivery, Pin
+from cdp_exports.ledger.records import Delivery, Link, Pin
 from cdp_exports.segments.audience import Audience
 
 if TYPE_CHECKING:
@@ -124,10 +124,13 @@ class Member:
     def last_committed(self) -> Delivery | None:
         return self.context.ledger.last_committed(self.environment, self.exports, self.members)
 
-    def chain_up_to(self, last: Delivery) -> list[Delivery]:
+    def links(self) -> list[Link]:
+        """All committed deliveries, oldest first."""
+        return self.context.ledger.links(self.environment, self.exports, self.members)
+
+    def chain_up_to(self, last: Link) -> list[Link]:
         """The committed deliveries of a chain up to one of them, oldest first."""
-        committed = self.context.ledger.committed(self.environment, self.exports, self.members)
-        return [delivery for delivery in committed if delivery.chain == last.chain and delivery.sequence <= last.sequence]
+        return [link for link in self.links() if link.chain == last.chain and link.sequence <= last.sequence]
 
     def open_deliveries(self) -> list[Delivery]:
         return self.context.ledger.open_deliveries(self.environment, self.exports, self.members)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from cdp_exports.delivery.audience_rows import Subject, evaluated
+from cdp_exports.delivery.audience_rows import evaluated
 from cdp_exports.delivery.chains import Plan, refuse_if_ledger_is_behind
 from cdp_exports.delivery.context import Context
 from cdp_exports.delivery.limits import LimitState, limits_of, refuse_below, refuse_over, warnings
@@ -13,6 +13,7 @@ from cdp_exports.delivery.member import Member, members_of
 from cdp_exports.delivery.memory import newest_manifest
 from cdp_exports.delivery.ownership import refuse_if_occupied
 from cdp_exports.delivery.planning import plan
+from cdp_exports.delivery.questions import Subject
 from cdp_exports.delivery.recipients import pinned_keys
 from cdp_exports.delivery.upstream import Upstream
 from cdp_exports.encryption.keys import PublicKey, expiring

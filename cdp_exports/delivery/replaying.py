@@ -103,7 +103,7 @@ def _write(member: Member, delivery: Delivery, files: Files) -> Counts:
     assert delivery.counts is not None
     guarded = member.audience is not None and bool(member.audience.guards)
     try:
-        with reading_of(member, delivery) as reading:
+        with reading_of(member, delivery, withhold=True) as reading:
             files.write(reading)
             counts = reading.counts(sum(file.rows or 0 for file in files.records))
     except HistoryLost as lost:

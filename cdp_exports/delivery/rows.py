@@ -1,13 +1,14 @@
-"""The rows of one delivery once more, as it was pinned: to attempt it again, to compare it, to replay it."""
+"""The rows of one delivery once more, as it was pinned: to compare it, or to send it again."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from cdp_exports.delivery.audience_rows import evaluated, subject_of
+from cdp_exports.delivery.audience_rows import evaluated
 from cdp_exports.delivery.dataset_rows import dataset_reading
 from cdp_exports.delivery.member import Member
+from cdp_exports.delivery.questions import subject_of
 from cdp_exports.delivery.reading import Reading
 from cdp_exports.delivery.upstream import Upstream
 from cdp_exports.errors import HistoryLost
@@ -15,15 +16,15 @@ from cdp_exports.ledger.records import Delivery
 
 
 @contextmanager
-def reading_of(member: Member, delivery: Delivery) -> Generator[Reading]:
-    """The pinned rows; valid inside the block.
+def reading_of(member: Member, delivery: Delivery, *, withhold: bool) -> Generator[Reading]:
+    """The rows of a committed delivery; valid inside the block. `withhold`: without those who must not be sent any more.
 
     Raises:
         HistoryLost: what was pinned is gone, or another commit stands under it.
         KeyNotUnique, CannotHold, SourceUnreadable, TransientError: as reading finds.
     """
     upstream = Upstream(member.context)
-    if member.audience is None:
+    if delivery.pin.audience is None and member.audience is None:
         with dataset_reading(member, upstream, delivery.pin) as rows:
             yield rows
     elif delivery.pin.audience is None:
@@ -33,5 +34,5 @@ def reading_of(member: Member, delivery: Delivery) -> Generator[Reading]:
             reason="state_lost",
         )
     else:
-        with evaluated([subject_of(member, delivery)], upstream) as found:
+        with evaluated([subject_of(member, delivery, again=True, withhold=withhold)], upstream) as found:
             yield found[member.id].reading

@@ -8,10 +8,10 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from cdp_exports.delivery.member import Member
+from cdp_exports.delivery.scratch import scratch
 from cdp_exports.entities.file_format import FORMAT, CsvFormat, Format
 from cdp_exports.errors import CdpExportsError
 
@@ -36,7 +36,7 @@ def delivered_rows(member: Member, delivery: Delivery, columns: Sequence[str], k
             chunks = destination.stream(file.path)
             if chunks is None:
                 return None
-            with TemporaryDirectory(prefix="cdp_exports_") as folder:
+            with scratch() as folder:
                 path = Path(folder) / "file"
                 with path.open("wb") as output:
                     output.writelines(chunks)

@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from cdp_exports.delivery import held
-from cdp_exports.delivery.audience_rows import Subject, evaluated
+from cdp_exports.delivery.audience_rows import evaluated
 from cdp_exports.delivery.context import Context
 from cdp_exports.delivery.limits import limits_of
 from cdp_exports.delivery.member import Member
 from cdp_exports.delivery.pinned_audience import pinned_audience
+from cdp_exports.delivery.questions import Subject
+from cdp_exports.delivery.scratch import scratch
 from cdp_exports.delivery.upstream import Upstream
 from cdp_exports.errors import DeclarationError, HistoryLost
 from cdp_exports.evaluation.inputs import KEY
@@ -73,7 +74,7 @@ def kept(member: Member, chain: Sequence[Delivery], key: Sequence[str]) -> dict[
     found: dict[str, Standings] = {}
     left = list(chain)
     while left and left[-1].counts and left[-1].counts.held:
-        with TemporaryDirectory(prefix="cdp_exports_") as folder:
+        with scratch() as folder:
             try:
                 rows, reaches = _timeline(held.read(member.context.open_state(), left, Path(folder)), key)
             except HistoryLost:

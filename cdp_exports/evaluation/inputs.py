@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -61,6 +61,8 @@ class Question:
     keep: int | None = None
     with_status: bool = True  # whether the files carry the status columns
     keep_state: bool = False  # whether the answer carries the state
+    as_delivered: pl.LazyFrame | None = None  # the state after this very delivery, which is evaluated once more
+    withhold: bool = True  # then: whether those are left out who must not be sent any more
 
 
 @dataclass(frozen=True)
@@ -79,3 +81,4 @@ class Answer:
     movement: Movement
     state: pl.LazyFrame | None
     state_is_whole: bool
+    withheld: Mapping[str, int] = field(default_factory=dict[str, int])  # of a delivery evaluated once more, by reason

@@ -13,7 +13,7 @@ from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import Skip
 from cdp_exports.ledger import attempts, clock, files, missed
 from cdp_exports.ledger.leases import fence
-from cdp_exports.ledger.records import Counts, Delivery, FileRecord, Lease, State
+from cdp_exports.ledger.records import Counts, Delivery, FileRecord, Lease, Link, State
 from cdp_exports.ledger.tables import attempts as attempt_rows
 from cdp_exports.ledger.tables import deliveries
 
@@ -42,6 +42,14 @@ def last_committed(connection: Connection, environment: str, exports: Sequence[s
     wanted = _of(environment, exports, members), deliveries.c.state == State.COMMITTED
     found = read(connection, select(deliveries).where(*wanted).order_by(deliveries.c.export_time.desc()).limit(1))
     return found[0] if found else None
+
+
+def links(connection: Connection, environment: str, exports: Sequence[str], members: Sequence[str]) -> list[Link]:
+    """The committed ones, oldest first."""
+    columns = [deliveries.c[name] for name in Link.model_fields]
+    wanted = _of(environment, exports, members), deliveries.c.state == State.COMMITTED
+    rows = connection.execute(select(*columns).where(*wanted).order_by(deliveries.c.export_time)).mappings()
+    return [Link.model_validate(dict(row)) for row in rows]
 
 
 def read(connection: Connection, query: Select[*tuple[Any, ...]]) -> list[Delivery]:

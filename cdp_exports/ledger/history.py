@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, Table, insert, select
 
 from cdp_exports.entities.export_time import ExportTime
-from cdp_exports.ledger import deliveries
+from cdp_exports.ledger import deliveries, due
 from cdp_exports.ledger.records import Delivery, SkipRecord
 from cdp_exports.ledger.tables import deliveries as delivery_rows
 from cdp_exports.ledger.tables import skips
@@ -30,7 +30,30 @@ def newest(connection: Connection, environment: str, export: str | None, limit: 
 
     delivered = deliveries.read(connection, of(select(delivery_rows), delivery_rows, "pinned_at"))
     skipped = [SkipRecord.model_validate(row) for row in connection.execute(of(select(*_COLUMNS), skips, "at")).mappings()]
-    return sorted([*delivered, *skipped], key=_order, reverse=True)[:limit]
+    waiting = [record for one in due.all_open(connection, environment, export) for record in _waiting(one)]
+    return sorted([*delivered, *skipped, *waiting], key=_order, reverse=True)[:limit]
+
+
+def _waiting(one: due.Due) -> list[SkipRecord]:
+    """An export time that waits for a refresh, of each member."""
+    if one.state != "waiting_for_refresh":
+        return []
+    runs = ", ".join(one.upstream_runs)
+    return [
+        SkipRecord(
+            environment=one.environment,
+            export=one.export,
+            member=member,
+            export_time=one.export_time,
+            outcome="waiting",
+            reason=one.state,
+            message=f"It fell due while what it reads was being refreshed (run {runs}), and runs when that has ended.",
+            next_step=f"Nothing to do. To deliver without waiting: `cdp-exports run {one.export}`.",
+            run_id=runs,
+            at=one.since,
+        )
+        for member in one.members
+    ]
 
 
 def _order(event: Delivery | SkipRecord) -> tuple[ExportTime, Any]:

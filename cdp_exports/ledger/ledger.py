@@ -12,7 +12,7 @@ from cdp_exports.ledger.database import Database
 from cdp_exports.ledger.delivered import Delivered
 from cdp_exports.ledger.due import Due, DueState
 from cdp_exports.ledger.migration import bring_up_to_date
-from cdp_exports.ledger.records import Attempt, Counts, Delivery, FileRecord, Lease, SkipRecord, State
+from cdp_exports.ledger.records import Attempt, Counts, Delivery, FileRecord, Lease, Link, SkipRecord, State
 from cdp_exports.ledger.signals import Signal
 
 
@@ -109,6 +109,11 @@ class Ledger:
         """All committed deliveries, oldest first."""
         with self._database.read() as connection:
             return deliveries.in_state(connection, environment, exports, members, State.COMMITTED)
+
+    def links(self, environment: str, exports: tuple[str, ...], members: tuple[str, ...]) -> list[Link]:
+        """All committed deliveries as links of their chains, oldest first."""
+        with self._database.read() as connection:
+            return deliveries.links(connection, environment, exports, members)
 
     def open_deliveries(self, environment: str, exports: tuple[str, ...], members: tuple[str, ...]) -> list[Delivery]:
         """Pinned or publishing, oldest first (normally at most one)."""
@@ -294,6 +299,14 @@ class Ledger:
         """To another state; False: somebody else moved it before."""
         with self._database.write() as connection:
             return due.move(connection, one, state)
+
+    def drop_due(self, one: Due, why: Iterable[SkipRecord]) -> bool:
+        """It will not run, and this is why; False: somebody else moved it before."""
+        with self._database.write() as connection:
+            moved = due.move(connection, one, "dropped")
+            for record in why if moved else ():
+                history.skip(connection, record)
+            return moved
 
     def wait_for(self, one: Due, upstream_runs: Sequence[str]) -> None:
         """It waits for other runs now."""

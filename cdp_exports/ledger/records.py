@@ -152,25 +152,30 @@ class Attempt(_Record):
     files: tuple[FileRecord, ...] = ()
 
 
-class Delivery(_Record):
-    """One member of one export at one export time."""
+class Link(_Record):
+    """What a delivery is in its chain, without what was pinned: cheap to read of thousands."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     id: str
     environment: str
-    kind: str  # dataset | segment
     export: str
     member: str
     export_time: ExportTime
     chain: str
     sequence: int  # 1 is the full that the chain begins with
+    counts: Counts | None = None  # once committed
+
+
+class Delivery(Link):
+    """One member of one export at one export time."""
+
+    kind: str  # dataset | segment
     base_export_time: ExportTime
     previous_export_time: ExportTime | None
     state: State
     pin: Pin
     attempt_id: str | None = None  # the attempt that is publishing or was committed
-    counts: Counts | None = None  # once committed
     bytes: int | None = None
     files: tuple[FileRecord, ...] = ()  # once committed
     covered_by: ExportTime | None = None
@@ -180,7 +185,9 @@ class Delivery(_Record):
 
 
 class SkipRecord(_Record):
-    """A run that ended without a delivery: `skipped` by rule, or `failed` before or in an attempt."""
+    """An export time without a delivery: `skipped` by rule, `failed` before or in an attempt, or `waiting` still.
+
+    `run_id` is the run that ended so, or the schedule or sensor that started none."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -188,7 +195,7 @@ class SkipRecord(_Record):
     export: str
     member: str
     export_time: ExportTime
-    outcome: Literal["skipped", "failed"] = "skipped"
+    outcome: Literal["skipped", "failed", "waiting"] = "skipped"
     reason: str
     message: str
     next_step: str

@@ -195,7 +195,8 @@ def test_delivered_files_of_every_format_are_searched(tmp_path: Path, file_forma
 
 
 def test_without_the_key_in_the_files_they_tell_nothing(tmp_path: Path) -> None:
-    world = SegmentWorld.begin(tmp_path, export={"include_key": False}, connection=CONSENT)
+    fields = [{"from": "email", "to": "EMAIL", "identity": True, "required": True}]
+    world = SegmentWorld.begin(tmp_path, export={"include_key": False, "fields": fields}, connection=CONSENT)
     world.put("people", people(1))
     delivered(world, TIMES[0])
     assert told(world, 1) == [("entered", None, "state")]
