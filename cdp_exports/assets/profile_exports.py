@@ -37,7 +37,7 @@ def profile_export_assets(catalog: Catalog, export_id: str, export: SegmentExpor
 def _member(catalog: Catalog, export_id: str, export: SegmentExport, member: str) -> AssetSpec:
     segment = catalog.segments[member]
     chosen_by = compile_segment(member, catalog.segments, catalog.datasets).datasets
-    beside = read_by_profile_export(catalog, export, member)[len(chosen_by) :]
+    beside = [dataset for dataset in also_read(export, catalog.connections[export.connection]) if dataset not in chosen_by]
     return member_spec(
         catalog,
         export_id,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dagster import DagsterInstance, DefaultScheduleStatus, RunRequest, ScheduleDefinition, ScheduleEvaluationContext, SkipReason
+from dagster import DefaultScheduleStatus, RunRequest, ScheduleDefinition, ScheduleEvaluationContext, SkipReason
 
-from cdp_exports.assets.keys import export_key, op_name, partitions_name, run_tags
+from cdp_exports.assets.keys import op_name, partitions_name, run_tags
 from cdp_exports.assets.ledger import open_ledger
+from cdp_exports.automation.asking import run_request
+from cdp_exports.automation.gaps import note_missed
+from cdp_exports.automation.holding import hold
 from cdp_exports.automation.implicit_job import IMPLICIT_ASSET_JOB
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.entities.cadence import Cadence
 from cdp_exports.entities.export_time import ExportTime
+from cdp_exports.ledger.ledger import Ledger
 
 
 def export_schedules(catalog: Catalog) -> list[ScheduleDefinition]:
@@ -31,14 +35,13 @@ def _schedule(catalog: Catalog, export_id: str, cadence: Cadence) -> ScheduleDef
         tick = context.scheduled_execution_time
         if not cadence.contains(tick):
             return SkipReason(f"{tick:%Y-%m-%d %H:%M} is outside this schedule's start and end.")
-        export_time = _name_tick(catalog, export_id, ExportTime(tick), context.instance)
+        ledger = open_ledger(catalog.environment, context.instance)
+        note_missed(catalog, ledger, context.instance, export_id, cadence, ExportTime(tick))
+        export_time = _name_tick(catalog, export_id, ExportTime(tick), ledger)
+        if held := hold(catalog, ledger, context.instance, export_id, export_time):
+            return SkipReason(held)
         context.instance.add_dynamic_partitions(partitions, [str(export_time)])
-        return RunRequest(
-            run_key=str(ExportTime(tick)),
-            partition_key=str(export_time),
-            asset_selection=[export_key(export.kind, export_id, member) for member in export.members],
-            tags=tags,
-        )
+        return run_request(catalog, export_id, export_time, export.members, run_key=str(ExportTime(tick)))
 
     return ScheduleDefinition(
         name=op_name(catalog.environment.name, export_id),
@@ -52,13 +55,12 @@ def _schedule(catalog: Catalog, export_id: str, cadence: Cadence) -> ScheduleDef
     )
 
 
-def _name_tick(catalog: Catalog, export_id: str, tick: ExportTime, instance: DagsterInstance) -> ExportTime:
+def _name_tick(catalog: Catalog, export_id: str, tick: ExportTime, ledger: Ledger) -> ExportTime:
     """The export time of a tick: its own minute, or a minted one where a later one exists or the ledger's clock is not there yet.
 
     A tick that is evaluated once more after a crash gets the same.
     """
     environment = catalog.environment.name
-    ledger = open_ledger(catalog.environment, instance)
     formerly = catalog.exports[export_id].formerly
     newest = ledger.newest_time(environment, export_id, *([formerly] if formerly else []))
     if (newest is None or newest <= tick) and tick.at <= ledger.now():

@@ -112,7 +112,7 @@ def _family(kind: str, entries: list[Document], several: bool) -> Table:
 def _notes(entry: Document) -> Iterator[Any]:
     label = f"{entry['export']}/{entry['member']} at {entry['export_time']}"
     if entry["type"] == "skip":
-        yield note(label, entry["message"], entry["next_step"], "yellow" if entry["state"] == "skipped" else "red")
+        yield note(label, entry["message"], entry["next_step"], "red" if entry["state"] == "failed" else "yellow")
         return
     if reasons := by_reason(entry):
         yield note(label, reasons)

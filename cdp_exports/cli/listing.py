@@ -130,7 +130,7 @@ def schedule_said(export: Document) -> str:
 
 
 def _worst(last: list[Document]) -> Document | None:
-    order = ("failed", "publishing", "pinned", "skipped", "covered", "committed")
+    order = ("failed", "publishing", "pinned", "waiting", "skipped", "covered", "committed")
     return min(last, key=lambda entry: order.index(entry["state"]), default=None)
 
 

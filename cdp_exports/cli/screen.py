@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
     from cdp_exports.delivery.context import Progress
 
-_STYLES = {"committed": "green", "skipped": "yellow", "failed": "red", "covered": "dim", "pinned": "cyan", "publishing": "magenta"}
+_STYLES = {
+    "committed": "green",
+    "skipped": "yellow",
+    "failed": "red",
+    "covered": "dim",
+    "pinned": "cyan",
+    "publishing": "magenta",
+    "waiting": "cyan",
+}
 _WIDE = 200  # columns where no terminal says how wide it is: a table in a file is not folded
 
 

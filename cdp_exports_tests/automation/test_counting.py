@@ -16,8 +16,8 @@ SEGMENTS = VIP, BUYERS, BOTH = tuple(dg.AssetKey(["segments", name]) for name in
 
 def test_one_sensor_counts_segments_and_is_off_at_first(tmp_path: Path) -> None:
     declare(tmp_path)
-    (sensor,) = build_definitions(load(tmp_path / "catalog")).get_repository_def().sensor_defs
-    assert (sensor.name, sensor.default_status) == ("acme__segments", dg.DefaultSensorStatus.STOPPED)
+    sensor = build_definitions(load(tmp_path / "catalog")).get_repository_def().get_sensor_def("acme__segments")
+    assert sensor.default_status == dg.DefaultSensorStatus.STOPPED
     assert sensor.tags["cdp/family"] == "profile"
     assert build_definitions(catalog_at(tmp_path)).get_repository_def().sensor_defs == []
 
