@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo, field_validator, model_validator
 
-from cdp_exports.entities.cron import check_cron, moments_after
+from cdp_exports.entities.cron import as_scheduled, check_cron, moments_after
 from cdp_exports.entities.model import Declared, Several, WrongItem
 from cdp_exports.entities.refresh import After, Span
 from cdp_exports.entities.time_zone import TimeZone
@@ -157,14 +157,15 @@ class Cadence(Declared):
         """
         zone = self.time_zone or time_zone
         if self.cron is not None:
-            return (self.cron,), zone
+            return as_scheduled([self.cron], zone), zone
         if self.after is not None:
             return (), zone
         if self.every is not None:
             step = int(self.every.removesuffix("h"))
             first = _moment(self.start or "1970-01-01T00:00Z").astimezone(UTC)
             return (f"{first.minute} {_numbers(range(first.hour % step, 24, step))} * * *",), "UTC"
-        return tuple(f"{time} {days}" for time in _times(self.daily_at or self.at or ()) for days in self._days()), zone
+        crons = [f"{time} {days}" for time in _times(self.daily_at or self.at or ()) for days in self._days()]
+        return as_scheduled(crons, zone), zone
 
     def _days(self) -> list[str]:
         """Day, month and weekday of cron."""

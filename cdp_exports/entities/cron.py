@@ -129,17 +129,12 @@ class Cron:
             for minute in self.minutes:
                 first = datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone)
                 second = first.replace(fold=1)
-                before, after = first.utcoffset(), second.utcoffset()
-                assert before is not None
-                assert after is not None
-                if before < after and every_hour:
-                    continue
-                if before < after:
+                if not _is_skipped(first):
+                    yield second.astimezone(UTC)
+                    if every_hour and _is_moved(first):
+                        yield first.astimezone(UTC)
+                elif not every_hour:
                     yield _end_of_gap(first, zone).astimezone(UTC)
-                    continue
-                if before > after and every_hour:
-                    yield first.astimezone(UTC)
-                yield second.astimezone(UTC)
 
 
 def _end_of_gap(skipped: datetime, zone: ZoneInfo) -> datetime:
@@ -147,6 +142,52 @@ def _end_of_gap(skipped: datetime, zone: ZoneInfo) -> datetime:
     if skipped.hour not in (1, 2, 3):
         return skipped
     return skipped.replace(minute=0) + (zone.dst(skipped + timedelta(hours=1)) or timedelta())
+
+
+def as_scheduled(crons: Sequence[str], time_zone: str) -> tuple[str, ...]:
+    """The same moments, in expressions with which Dagster's scheduler finds them in every zone.
+
+    Dagster 1.13 has code of its own for one time on all days, on days of the week or on one of the month. Where a zone's clock
+    is moved around midnight (Cairo, Santiago, Beirut, Nuuk, the Azores), that code fails at the time that comes twice and never
+    ticks again; and where winter time is the exception (Dublin, Casablanca) it is an hour early. For these hours the year is cut
+    in two: expressions with months are read by code that is right.
+
+    >>> as_scheduled(["30 23 * * *", "0 6 * * *"], "Africa/Cairo")
+    ('30 23 * 1-6 *', '30 23 * 7-12 *', '0 6 * * *')
+    """
+    return tuple(part for cron in crons for part in (_halves(cron) if _at_risk(cron, time_zone) else (cron,)))
+
+
+def _halves(cron: str) -> tuple[str, str]:
+    minute, hour, day, _, weekday = cron.split()
+    return f"{minute} {hour} {day} 1-6 {weekday}", f"{minute} {hour} {day} 7-12 {weekday}"
+
+
+def _at_risk(cron: str, time_zone: str) -> bool:
+    parsed = _parsed(cron)
+    once_a_day = len(parsed.hours) == len(parsed.minutes) == 1 and len(parsed.months) == 12
+    return once_a_day and _is_moved_strangely(time_zone, parsed.hours[0])
+
+
+@lru_cache(maxsize=4096)
+def _is_moved_strangely(time_zone: str, hour: int) -> bool:
+    """Whether in these twenty years an hour is skipped or comes twice, other than at 1 to 4 o'clock with summer time as the exception."""
+    zone = ZoneInfo(time_zone)
+    for days in range(20 * 366):
+        for minute in (0, 30):
+            time = datetime(2025, 1, 1, hour, minute, tzinfo=zone) + timedelta(days=days)
+            if _is_moved(time) and (hour not in (1, 2, 3) or (_is_skipped(time) and _is_moved(_end_of_gap(time, zone)))):
+                return True
+    return False
+
+
+def _is_moved(time: datetime) -> bool:
+    return time.replace(fold=0).utcoffset() != time.replace(fold=1).utcoffset()
+
+
+def _is_skipped(time: datetime) -> bool:
+    before, after = time.replace(fold=0).utcoffset(), time.replace(fold=1).utcoffset()
+    return before is not None and after is not None and before < after
 
 
 @lru_cache(maxsize=4096)
