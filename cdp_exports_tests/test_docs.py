@@ -14,7 +14,9 @@ import pytest
 from cdp_exports import errors
 from cdp_exports.catalog.load import load
 from cdp_exports.catalog.reference import EXAMPLES
+from cdp_exports.catalog.yaml import read
 from cdp_exports.cli.program import program
+from cdp_exports.entities.cadence import Cadence
 from cdp_exports.errors import CdpExportsError, HistoryLost, Skip, TerminalError
 from cdp_exports.sources.delta.table import FEED, FILES, SNAPSHOTS
 
@@ -115,6 +117,14 @@ def test_declarations_that_a_page_shows_are_valid(page: Path, declared: str, tmp
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     assert load(tmp_path / "catalog")
+
+
+def test_every_cadence_that_the_page_of_schedules_shows_is_one() -> None:
+    text = (ROOT / "docs" / "schedules.md").read_text(encoding="utf-8")
+    shown = re.findall(r"`(\{(?:every|daily_at|weekly_on|monthly_on|cron|after)[^`]*\})`", text)
+    cadences = [Cadence.model_validate(read(f"schedule: {written}".encode())["schedule"]) for written in shown]
+    for rhythm in ("every", "daily_at", "weekly_on", "monthly_on", "cron"):
+        assert any(getattr(cadence, rhythm) for cadence in cadences), rhythm
 
 
 def test_python_that_a_page_shows_compiles() -> None:
