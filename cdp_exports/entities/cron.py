@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from typing import Self
 from zoneinfo import ZoneInfo
 
@@ -173,12 +174,21 @@ def _at_risk(cron: str, time_zone: str) -> bool:
 def _is_moved_strangely(time_zone: str, hour: int) -> bool:
     """Whether in these twenty years an hour is skipped or comes twice, other than at 1 to 4 o'clock with summer time as the exception."""
     zone = ZoneInfo(time_zone)
-    for days in range(20 * 366):
+    for day in _days_of_moves(time_zone):
         for minute in (0, 30):
-            time = datetime(2025, 1, 1, hour, minute, tzinfo=zone) + timedelta(days=days)
+            time = datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone)
             if _is_moved(time) and (hour not in (1, 2, 3) or (_is_skipped(time) and _is_moved(_end_of_gap(time, zone)))):
                 return True
     return False
+
+
+@lru_cache(maxsize=64)
+def _days_of_moves(time_zone: str) -> list[date]:
+    """The days between whose midnights a clock is moved, and the day before and after each."""
+    zone = ZoneInfo(time_zone)
+    midnights = [datetime(2025, 1, 1, tzinfo=zone) + timedelta(days=days) for days in range(20 * 366)]
+    moved = [first.date() for first, second in pairwise(midnights) if first.utcoffset() != second.utcoffset()]
+    return sorted({day + timedelta(days=beside) for day in moved for beside in (-1, 0, 1)})
 
 
 def _is_moved(time: datetime) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from dagster import DagsterInstance
 from dagster._core.scheduler.instigation import InstigatorTick, TickStatus
-from dagster._core.test_utils import create_test_daemon_workspace_context
+from dagster._core.test_utils import create_test_daemon_workspace_context, freeze_time
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster._scheduler.scheduler import launch_scheduled_runs
@@ -146,3 +146,16 @@ def test_a_changed_cadence_keeps_its_history_and_touches_no_other(clock: Clock, 
     (state,) = (state for state in clock.instance.all_instigator_state() if state.instigator_name == "acme_paris")
     assert state.status.value == "RUNNING"
     assert len(clock.times("counted")) == 3
+
+
+def test_a_schedule_that_dagster_has_never_seen_is_switched(clock: Clock, tmp_path: Path) -> None:
+    """Before a daemon ran: workspace.yaml says where the schedules are, and the daemon then finds them as they were switched."""
+    catalog = load(tmp_path / "catalog")
+    assert switch(catalog, clock.instance, ["counted", "monthly"], [tmp_path], on=False) == ["counted", "monthly"]
+    clock.run("2025-06-10T22:00", "2025-06-11T01:00")
+    assert clock.times("counted") == []
+    assert clock.times("paris") == ["06-10 23:30", "06-11 00:30"]
+    with freeze_time(_at("2025-06-11T13:10")):
+        assert switch(catalog, clock.instance, ["counted"], [], on=True) == ["counted"]
+    clock.run("2025-06-11T13:30", "2025-06-11T18:30")
+    assert clock.times("counted") == ["06-11 18:00"], "06:00 and 12:00, which it missed while it was off, are not made up for"
