@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from dagster import AssetsDefinition, AssetSpec
 
 from cdp_exports.assets.delivering import Watcher
@@ -17,7 +19,7 @@ _NOBODY = Watcher()
 def dataset_export_assets(catalog: Catalog, export_id: str, export: DatasetExport, watcher: Watcher = _NOBODY) -> AssetsDefinition:
     """The assets of a dataset export. Each depends on its dataset and, where consent is required, on the connection's lists."""
     members = {member: _member(catalog, export_id, export, member) for member in export.members}
-    return export_assets(catalog, export_id, members, _numbers, watcher)
+    return export_assets(catalog, export_id, members, partial(read_by_dataset_export, catalog, export), _numbers, watcher)
 
 
 def _member(catalog: Catalog, export_id: str, export: DatasetExport, member: str) -> AssetSpec:

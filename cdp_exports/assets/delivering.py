@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dagster import (
@@ -19,8 +20,9 @@ from dagster import (
 from pydantic import Field
 
 from cdp_exports.assets import events
-from cdp_exports.assets.keys import export_key, resource_key, run_tags
+from cdp_exports.assets.keys import dataset_key, export_key, resource_key, run_tags
 from cdp_exports.assets.opening import step_context
+from cdp_exports.assets.refreshing import active_runs, refreshes
 from cdp_exports.assets.retrying import end_step
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.delivery.context import Context
@@ -53,7 +55,12 @@ class Watcher:
 
 
 def run_export(
-    dagster: AssetExecutionContext, catalog: Catalog, export_id: str, describe: events.Describe, watcher: Watcher
+    dagster: AssetExecutionContext,
+    catalog: Catalog,
+    export_id: str,
+    reads: Callable[[str], Sequence[str]],
+    describe: events.Describe,
+    watcher: Watcher,
 ) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
     """Deliver the selected members.
 
@@ -66,7 +73,7 @@ def run_export(
     failed: list[CdpExportsError] = []
     try:
         try:
-            yield from _deliver(dagster, catalog, export_id, describe, watcher, failed)
+            yield from _deliver(dagster, catalog, export_id, reads, describe, watcher, failed)
         except CdpExportsError as error:
             watcher.broke_off(error.of(export=export_id))
             failed.append(error)
@@ -81,6 +88,7 @@ def _deliver(
     dagster: AssetExecutionContext,
     catalog: Catalog,
     export_id: str,
+    reads: Callable[[str], Sequence[str]],
     describe: events.Describe,
     watcher: Watcher,
     failed: list[CdpExportsError],
@@ -91,7 +99,8 @@ def _deliver(
     resources = {export.connection: getattr(dagster.resources, resource_key(export.connection))}
     context = step_context(catalog, dagster.instance, resources, watcher.progress)
     members = [member for member in export.members if export_key(export.kind, export_id, member) in dagster.selected_asset_keys]
-    for outcome in deliver(
+    unfinished = _unfinished(dagster, catalog, {dataset for member in members for dataset in reads(member)})
+    for ended in deliver(
         context,
         export_id,
         export_time,
@@ -100,10 +109,24 @@ def _deliver(
         full=DeliveryConfig(**dagster.op_execution_context.op_config).full,
         known_elsewhere=known_to_dagster(dagster.instance, catalog, export_id, members),
     ):
+        outcome = replace(ended, warnings=(*ended.warnings, *unfinished))
         watcher.ended(outcome)
         if outcome.error is not None and outcome.status == "failed":
             failed.append(outcome.error)
         yield from _tell(dagster, context, export_key(export.kind, export_id, outcome.member), outcome, describe)
+
+
+def _unfinished(dagster: AssetExecutionContext, catalog: Catalog, datasets: Collection[str]) -> list[str]:
+    """What to say to a person who asks while a dataset is being refreshed: a run by hand does not wait."""
+    if dagster.run.tags.keys() & {"dagster/schedule_name", "dagster/sensor_name", "dagster/backfill"}:
+        return []
+    keys = {dataset_key(catalog, dataset): dataset for dataset in sorted(datasets)}
+    standing = refreshes(dagster.instance, list(keys), active_runs(dagster.instance))
+    return [
+        f"{dataset} is being refreshed (run {', '.join(standing[key].running)}): what was there before is delivered."
+        for key, dataset in keys.items()
+        if standing[key].running
+    ]
 
 
 def tag_run(dagster: AssetExecutionContext, tags: Mapping[str, str]) -> None:

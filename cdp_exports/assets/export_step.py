@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dagster import (
@@ -35,9 +35,15 @@ OUT = Out(Nothing, is_required=False)
 
 
 def export_assets(
-    catalog: Catalog, export_id: str, members: Mapping[str, AssetSpec], describe: Describe, watcher: Watcher
+    catalog: Catalog,
+    export_id: str,
+    members: Mapping[str, AssetSpec],
+    reads: Callable[[str], Sequence[str]],
+    describe: Describe,
+    watcher: Watcher,
 ) -> AssetsDefinition:
-    """The assets of an export, delivered by one step; any part of them may be selected. `members`: a spec each.
+    """The assets of an export, delivered by one step; any part of them may be selected. `members`: a spec each; `reads`: the
+    datasets that a member reads.
 
     What `@multi_asset` would make, put together by hand: the decorator examines its function anew for every export,
     which takes four times as long and is felt in a catalog of a thousand.
@@ -49,7 +55,7 @@ def export_assets(
     upstream = inputs(members.values())
 
     def deliver_export(dagster: AssetExecutionContext, _: Any) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
-        return run_export(dagster, catalog, export_id, describe, watcher)
+        return run_export(dagster, catalog, export_id, reads, describe, watcher)
 
     step = OpDefinition(
         deliver_export,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from dagster import AssetsDefinition, AssetSpec, MetadataValue
@@ -31,7 +32,7 @@ def profile_export_assets(catalog: Catalog, export_id: str, export: SegmentExpor
         return {**funnel_metadata(delivery), "dagster/column_schema": table_schema(delivery.pin), **columns}
 
     members = {member: _member(catalog, export_id, export, member) for member in export.members}
-    return export_assets(catalog, export_id, members, describe, watcher)
+    return export_assets(catalog, export_id, members, partial(read_by_profile_export, catalog, export), describe, watcher)
 
 
 def _member(catalog: Catalog, export_id: str, export: SegmentExport, member: str) -> AssetSpec:

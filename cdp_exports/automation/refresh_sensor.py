@@ -61,7 +61,7 @@ def refresh_sensor(catalog: Catalog, exports: Mapping[str, DatasetExport] | Mapp
     name, reads = sensor_name(catalog.environment.name, kind), Reads(catalog)
 
     def evaluate(context: SensorEvaluationContext) -> SensorResult:
-        return Tick(catalog, scheduled, reads, name, context).result()
+        return Tick(catalog, kind, scheduled, reads, name, context).result()
 
     sensor = SensorDefinition(
         name=name,
@@ -77,9 +77,10 @@ def refresh_sensor(catalog: Catalog, exports: Mapping[str, DatasetExport] | Mapp
 
 @dataclass
 class Tick:
-    """One evaluation."""
+    """One evaluation. `exports`: those with a schedule."""
 
     catalog: Catalog
+    kind: Kind
     exports: Mapping[str, DatasetExport | SegmentExport]
     reads: Reads
     sensor: str
@@ -129,7 +130,8 @@ class Tick:
 
     def _is_ours(self, one: Due) -> bool:
         """Whether it is of this family; what is no longer declared belongs to either."""
-        return one.export in self.exports or one.export not in self.catalog.exports
+        declared = self.catalog.exports.get(one.export)
+        return declared is None or declared.kind == self.kind
 
     def _read_by(self, one: Due) -> tuple[str, ...]:
         return self.reads.of_all(one.export, self._members(one)) if one.export in self.exports else ()

@@ -164,6 +164,7 @@ class Scene:
             partition_key=request.partition_key,
             asset_selection=list(request.asset_selection or []),
             tags={**request.tags, "dagster/schedule_name": f"acme_{export}"},
+            raise_on_error=False,
         )
         return request
 
