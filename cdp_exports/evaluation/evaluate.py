@@ -13,6 +13,7 @@ from cdp_exports.evaluation.held import held, identities_fit
 from cdp_exports.evaluation.inputs import Answer, Question, Tables
 from cdp_exports.evaluation.judging import Judge, Judged, key_of_contacts
 from cdp_exports.evaluation.reading import Reading, together
+from cdp_exports.evaluation.redelivering import as_delivered
 from cdp_exports.evaluation.session import Session
 from cdp_exports.evaluation.sql import among, numbered, quoted
 from cdp_exports.evaluation.sweeping import Condition, sweep
@@ -59,7 +60,7 @@ class _Evaluation:
 
     def _way(self, question: Question) -> Way:
         since = question.since
-        if since is None or (question.way is Way.TOUCHED and not self._same_identities(question)):
+        if since is None or question.as_delivered is not None or (question.way is Way.TOUCHED and not self._same_identities(question)):
             return Way.COMPARED  # state is then written whole
         return question.way
 
@@ -98,20 +99,23 @@ class _Evaluation:
             (question,) = questions
             judge = self._judge(question)
             with self.reading.pinned(dataset) as rows:
-                judged = judge.judge(rows, at(question.audience.membership.sql, question.at), question.keep)
-            return [self._answer(question, judged)]
+                judged = judge.judge(rows, at(question.audience.membership.sql, question.at), _keep(question))
+            return [self._answer(question, judge, judged)]
         conditions = [
             Condition(at(question.audience.membership.sql, question.at), question.audience.parts, f"segment {question.audience.segment}")
             for question in questions
         ]
         with self.reading.pinned(dataset) as rows:
             kept, flags = sweep(self.session, rows, dataset, self.columns[dataset], questions[0].audience.key, conditions)
-        return [
-            self._answer(question, self._judge(question).judge(kept, flag, question.keep))
-            for question, flag in zip(questions, flags, strict=True)
-        ]
+        answers: list[Answer] = []
+        for question, flag in zip(questions, flags, strict=True):
+            judge = self._judge(question)
+            answers.append(self._answer(question, judge, judge.judge(kept, flag, _keep(question))))
+        return answers
 
-    def _answer(self, question: Question, judged: Judged) -> Answer:
+    def _answer(self, question: Question, judge: Judge, judged: Judged) -> Answer:
+        if question.as_delivered is not None:
+            judged = as_delivered(judge, judged, question.as_delivered, withhold=question.withhold)
         if question.since is None:
             return everybody(self.session, question, judged)
         assert question.since.held is not None
@@ -148,3 +152,8 @@ class _Evaluation:
             return self.session.table("there", f"FROM {keys} WHERE {still}")
 
         return found
+
+
+def _keep(question: Question) -> int | None:
+    """Who fitted when it was delivered is known."""
+    return question.keep if question.as_delivered is None else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +13,7 @@ from cdp_exports.evaluation.session import Session
 from cdp_exports.evaluation.sql import equal, fingerprint, numbered, quoted, text
 from cdp_exports.evaluation.sweeping import with_parts
 from cdp_exports.ledger.records import Funnel
-from cdp_exports.segments.audience import Audience, Contacts, OutputField, at
+from cdp_exports.segments.audience import Audience, Contacts, Expression, OutputField, at
 
 VALUE = "value_"
 WITHOUT_CONTACT, NO_CONSENT, SUPPRESSED, MISSING = "without_contact", "no_consent", "suppressed", "missing:"
@@ -70,11 +71,12 @@ class Judge:
             rows = self._one_row_an_account(rows, keep is not None)
         table = self.session.table("judged", self._reasoned(rows), self.subject)
         self._assert_key(table)
-        if self.audience.dedupe_by:
-            self._leave_out_duplicates(table)
+        for grouping in (self.audience.dedupe_by, self.audience.distinct_by):
+            if grouping:
+                self._leave_out_duplicates(table, [self._group(one) for one in grouping])
         if keep is not None:
             self._leave_out_beyond(table, keep)
-        return Judged(table, self._funnel(table))
+        return Judged(table, self.funnel(table))
 
     def _rows(self, relation: str, where: str, ranked: bool) -> str:
         """One row a member, or a contact of one; the steps' expressions as columns."""
@@ -82,7 +84,8 @@ class Judge:
         contacts = audience.contacts
         select = [f"{_column(*column)} AS {name}" for column, name in zip(key_of(audience), keys_of(audience), strict=True)]
         select += [f"{at_(field.expression.sql)} AS {VALUE}{number}" for number, field in enumerate(audience.fields)]
-        select += [f"{at_(expression.sql)} AS group_{number}" for number, expression in enumerate(audience.dedupe_by)]
+        groups = {self._group(one): at_(one.sql) for one in (*audience.dedupe_by, *audience.distinct_by)}
+        select += [f"{sql} AS {name}" for name, sql in groups.items() if not name.startswith(VALUE)]
         if audience.newest_by:
             select.append(f"{at_(audience.newest_by.sql)} AS newest")
         select.append(f"({' AND '.join(self._consents()) or 'true'}) AS consents")
@@ -127,7 +130,8 @@ class Judge:
             *keys,
             *(self._gathered(f"{VALUE}{number}", field, contacts, allowed) for number, field in enumerate(self.audience.fields)),
         ]
-        deciding = [*self._groups, *["newest"] * bool(self.audience.newest_by), *["rank"] * ranked]
+        groups = dict.fromkeys(self._group(one) for one in (*self.audience.dedupe_by, *self.audience.distinct_by))
+        deciding = [*(one for one in groups if not one.startswith(VALUE)), *["newest"] * bool(self.audience.newest_by), *["rank"] * ranked]
         select += [f"first({one} ORDER BY place) FILTER ({allowed}) AS {one}" for one in deciding]
         theirs = numbered("contact_", len(key_of_contacts(contacts)))
         names, null = ", ".join(theirs), " OR ".join(f"{name} IS NULL" for name in theirs)
@@ -172,9 +176,9 @@ class Judge:
                 next_step="Correct the table, or declare a key that is unique and never null.",
             )
 
-    def _leave_out_duplicates(self, table: str) -> None:
+    def _leave_out_duplicates(self, table: str, groups: Sequence[str]) -> None:
         """All but the first of those that are equal in every group column."""
-        groups, keys = self._groups, keys_of(self.audience)
+        keys = keys_of(self.audience)
         order = ["newest DESC NULLS LAST"] * bool(self.audience.newest_by) + keys
         candidates = " AND ".join(["reason IS NULL", *(f"{group} IS NOT NULL" for group in groups)])
         place = f"row_number() OVER (PARTITION BY {', '.join(groups)} ORDER BY {', '.join(order)})"
@@ -188,7 +192,8 @@ class Judge:
         if beyond:
             self.session.run(f"UPDATE {table} SET reason = '{OVER_LIMIT}' WHERE reason IS NULL AND rank >= {beyond[0][0]}")
 
-    def _funnel(self, table: str) -> Funnel:
+    def funnel(self, table: str) -> Funnel:
+        """How the rows of a table of judged ones count."""
         counts: dict[str | None, int] = dict(self.session.run(f"SELECT reason, count(*) FROM {table} GROUP BY ALL"))
         rows, members = self.session.number(f"SELECT count(*) FROM {table}"), None
         if len(key_of(self.audience)) > len(self.audience.key):
@@ -197,9 +202,13 @@ class Judge:
         alone = counts.get(WITHOUT_CONTACT, 0)
         return funnel_of(self.audience, counts, members=rows if members is None else members, rows=rows - alone)
 
-    @property
-    def _groups(self) -> list[str]:
-        return numbered("group_", len(self.audience.dedupe_by))
+    def _group(self, expression: Expression) -> str:
+        """The column that has it: often a field's own."""
+        for number, field in enumerate(self.audience.fields):
+            if field.expression.sql == expression.sql and not field.array:
+                return f"{VALUE}{number}"
+        every = [one.sql for one in (*self.audience.dedupe_by, *self.audience.distinct_by)]
+        return f"group_{every.index(expression.sql)}"
 
     def _at(self, sql: str) -> str:
         return at(sql, self.moment)

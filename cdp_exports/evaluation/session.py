@@ -49,6 +49,7 @@ class Session:
         self._database.execute("SET enable_external_access = false")
         self._database.execute("SET lock_configuration = true")
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="evaluation")
+        self._apart(lambda: None)  # the pool's only thread exists from here on: a signal while it starts would make it another
 
     @classmethod
     @contextmanager

@@ -52,6 +52,7 @@ def audience(where: str = "true", **more: Any) -> Audience:
         fields=(field("email", identity=True), field("city"), field("spend", column("spend", type_="BIGINT"))),
         contacts=None,
         dedupe_by=(),
+        distinct_by=(),
         newest_by=None,
         consents=(),
         suppressions=(),

@@ -21,6 +21,7 @@ class Rules:
     dedupe: tuple[str, ...] = ()
     newest: bool = False  # by spend
     keep: int | None = None  # by spend, greatest first
+    by_identity: bool = False  # the receiver knows e-mail addresses alone, each once
 
 
 def judged(rules: Rules, rows: Mapping[int, Row], at: datetime, head: Mapping[int, Row], listed: set[str]) -> dict[int, str | None]:
@@ -35,11 +36,12 @@ def judged(rules: Rules, rows: Mapping[int, Row], at: datetime, head: Mapping[in
             reasons[key] = "suppressed"
         elif rules.required and not email:
             reasons[key] = "missing:email"
-    winners: dict[tuple[Any, ...], int] = {}
-    for key in sorted((key for key in members if reasons[key] is None), key=lambda key: (_newest(rules, members[key]), key)):
-        group = tuple(members[key][name] for name in rules.dedupe)
-        if rules.dedupe and None not in group and winners.setdefault(group, key) != key:
-            reasons[key] = "duplicate"
+    for grouping in (rules.dedupe, ("email",) if rules.by_identity else ()):
+        winners: dict[tuple[Any, ...], int] = {}
+        for key in sorted((key for key in members if reasons[key] is None), key=lambda key: (_newest(rules, members[key]), key)):
+            group = tuple(members[key][name] for name in grouping)
+            if grouping and None not in group and winners.setdefault(group, key) != key:
+                reasons[key] = "duplicate"
     if rules.keep is not None:
         order = sorted((key for key in members if reasons[key] is None), key=lambda key: (_greatest(members[key]), key))
         for key in order[rules.keep :]:

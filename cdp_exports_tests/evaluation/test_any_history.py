@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -14,7 +14,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from cdp_exports.evaluation.evaluate import evaluate
-from cdp_exports.evaluation.inputs import Answer, Question, Since
+from cdp_exports.evaluation.inputs import Answer, Question, Since, Tables
 from cdp_exports.segments.audience import Audience, Listed, TimeBound, Way
 from cdp_exports_tests.evaluation.audiences import NOON, PROFILES, audience, column, expression, field, profiles, tables
 from cdp_exports_tests.evaluation.oracle import Row, Rules, judged, sent
@@ -23,6 +23,7 @@ MEMORY = 200_000_000
 EXAMPLES = 60
 _RECENT = '"profiles"."seen" >= export_time - INTERVAL 2 DAY'
 _BOUND = TimeBound("profiles", "seen", "export_time - INTERVAL 2 DAY")
+_LETTER = "CASE WHEN hour(export_time) < 6 THEN 'O' WHEN hour(export_time) < 14 THEN 'P' ELSE 'Q' END"
 
 
 def _recent(row: Row, at: datetime) -> bool:
@@ -43,6 +44,11 @@ PREDICATES = [
         lambda row, at: _recent(row, at) or _spends(row, 4),
     ),
     (f"coalesce(NOT ({_RECENT}), true)", (_BOUND,), lambda row, at: not _recent(row, at)),
+    (
+        f'coalesce("profiles"."city" <= {_LETTER}, false)',
+        (TimeBound("profiles", "city", _LETTER),),
+        lambda row, at: row["city"] is not None and row["city"] <= ("O" if at.hour < 6 else "P" if at.hour < 14 else "Q"),
+    ),
 ]
 
 
@@ -53,7 +59,12 @@ class Step:
     hours: int  # since the last
     pinned: dict[int, Row]
     head: dict[int, Row]  # of consent
+    refused: frozenset[int]  # who has another row there, that does not grant it
     listed: set[str]  # whom nothing is sent about
+
+    @property
+    def consents(self) -> dict[int, Row]:
+        return {key: {**row, "ok": row["ok"] and key not in self.refused} for key, row in self.head.items()}
 
 
 def _row(random: Random) -> Row:
@@ -85,9 +96,12 @@ def _history(random: Random) -> list[Step]:
     pinned: dict[int, Row] = {key: _row(random) for key in random.sample(range(1, 9), 6)}
     listed: set[str] = set()
     for _ in range(3):
-        head = _changed(random, pinned) if random.random() < 0.4 else pinned
+        head, refused = pinned, frozenset[int]()
+        if random.random() < 0.4:
+            head = _changed(random, pinned)
+            refused = frozenset(random.sample(range(1, 9), random.choice([0, 2])))
         listed = {email for email in ("a@x", "b@x", "") if random.random() < 0.2} if random.random() < 0.5 else listed
-        steps.append(Step(random.choice([0, 16, 40]), pinned, head, listed))
+        steps.append(Step(random.choice([0, 16, 40]), pinned, head, refused, listed))
         pinned = _changed(random, pinned)
     return steps
 
@@ -96,12 +110,14 @@ def _rules(random: Random, member: Any) -> Rules:
     def chance(of: float) -> bool:
         return random.random() < of
 
+    by_identity = chance(0.3)
     return Rules(
         member=member,
-        required=chance(0.4),
+        required=by_identity or chance(0.4),
+        by_identity=by_identity,
         consent=chance(0.3),
         suppress=chance(0.3),
-        dedupe=random.choice([(), ("city",), ("city", "email")]),
+        dedupe=random.choice([("email",), ("city",)] if by_identity else [(), ("city",), ("city", "email")]),
         newest=chance(0.5),
         keep=random.choice([0, 2]) if chance(0.2) else None,
     )
@@ -109,11 +125,13 @@ def _rules(random: Random, member: Any) -> Rules:
 
 def compiled(rule: Rules, sql: str, bounds: tuple[TimeBound, ...]) -> Audience:
     return audience(
+        key_names=() if rule.by_identity else ("id",),
         membership=expression(sql, "BOOLEAN", bounds),
         fields=(field("email", identity=True, required=rule.required), field("city"), field("spend", column("spend", type_="BIGINT"))),
         consents=(expression('"profiles"."ok"', "BOOLEAN"),) if rule.consent else (),
         suppressions=(Listed("blocked", "email", expression('lower("profiles"."email")')),) if rule.suppress else (),
         dedupe_by=tuple(column(name) for name in rule.dedupe),
+        distinct_by=(column("email"),) if rule.by_identity and rule.dedupe != ("email",) else (),
         newest_by=column("spend", type_="BIGINT") if rule.newest else None,
         keep_by='"profiles"."spend" DESC NULLS LAST' if rule.keep is not None else None,
         tables={"profiles": PROFILES, "blocked": {"email": "VARCHAR"}},
@@ -121,7 +139,7 @@ def compiled(rule: Rules, sql: str, bounds: tuple[TimeBound, ...]) -> Audience:
 
 
 def ways(rule: Rules) -> list[Way]:
-    if rule.keep is not None:
+    if rule.keep is not None or (rule.by_identity and rule.dedupe != ("email",)):
         return [Way.COMPARED]
     return [Way.TOUCHED, Way.COMPARED] if rule.consent or rule.suppress or rule.dedupe else list(Way)
 
@@ -140,6 +158,9 @@ def images(old: Mapping[int, Row], new: Mapping[int, Row]) -> pl.LazyFrame:
     return pl.concat([frame(rows).with_columns(_change_type=pl.lit(kind)) for kind, rows in kinds])
 
 
+BLANK: Row = dict.fromkeys(("email", "city", "spend", "seen", "ok"))
+
+
 def blocked(emails: set[str]) -> pl.LazyFrame:
     return pl.LazyFrame({"email": [*sorted(emails), None]}, schema={"email": pl.String})
 
@@ -147,26 +168,28 @@ def blocked(emails: set[str]) -> pl.LazyFrame:
 class Receiver:
     """Applies what it is sent, and keeps what the project keeps for it."""
 
-    def __init__(self) -> None:
-        self.rows: dict[int, tuple[Any, ...]] = {}
+    def __init__(self, by: str) -> None:
+        self.by = by  # the column that it knows people by
+        self.rows: dict[Any, tuple[Any, ...]] = {}
         self.state: list[pl.DataFrame] = []
         self.last: Answer | None = None
 
-    def take(self, answer: Answer) -> None:
+    def take(self, answer: Answer) -> list[dict[str, Any]]:
         taken = answer.rows.collect()
         assert taken.height == answer.expected
         for row in taken.rows(named=True):
             if row["segment_status"] == "exited":
                 assert (row["city"], row["spend"]) == (None, None)
-                assert row["email"] == self.rows.pop(row["id"])[0]
+                assert row["email"] == self.rows.pop(row[self.by])[0]
             else:
-                assert (row["id"] in self.rows) == (row["segment_status"] == "updated")
+                assert (row[self.by] in self.rows) == (row["segment_status"] == "updated")
                 assert row["exit_reason"] is None
-                self.rows[row["id"]] = sent(row)
+                self.rows[row[self.by]] = sent(row)
         assert answer.state is not None
         self.state = [] if answer.state_is_whole else self.state
         self.state.append(answer.state.collect().with_columns(sequence=pl.lit(len(self.state) + 1)))
         self.last = answer
+        return taken.rows(named=True)
 
     def known(self) -> dict[int, str | None]:
         newest = {row["key_0"]: row for state in self.state for row in state.rows(named=True)}
@@ -182,14 +205,17 @@ def test_the_receiver_holds_the_truth(seed: int) -> None:
     rule = _rules(random, member)
     several = random.random() < 0.3
     made = compiled(rule, sql, bounds)
-    receivers = {way: Receiver() for way in ways(rule)}
+    by = "email" if rule.by_identity else "id"
+    receivers = {way: Receiver(by) for way in ways(rule)}
+    holders: dict[Any, int] = {}
     at, before = NOON, None
     for step in _history(random):
-        now, head, listed = step.pinned, step.head, step.listed
+        now, head, listed = step.pinned, step.consents, step.listed
         now_at = at + timedelta(hours=step.hours)
         reasons = judged(rule, now, now_at, head, listed)
-        truth = {key: sent(now[key]) for key, reason in reasons.items() if reason is None}
-        source = tables({"profiles": frame(now), "blocked": blocked(listed)}, {"profiles": frame(head)} if head is not now else {})
+        held_before, holders = holders, {{"id": key, **now[key]}[by]: key for key, reason in reasons.items() if reason is None}
+        truth = {known: sent(now[key]) for known, key in holders.items()}
+        source = sources(step)
         answers = []
         for way, receiver in receivers.items():
             since = None
@@ -207,13 +233,13 @@ def test_the_receiver_holds_the_truth(seed: int) -> None:
             question = Question(made, now_at, way, since, rule.keep, keep_state=True)
             held = dict(receiver.rows)
             with evaluate([question] * (2 if several else 1), source, memory_limit=MEMORY, disk_limit=MEMORY) as (answer, *_):
-                receiver.take(answer)
+                rows = receiver.take(answer)
             assert receiver.rows == truth
             assert receiver.known() == reasons
             counts = Counter(reason for reason in reasons.values() if reason)
             assert (answer.funnel.members, answer.funnel.rows, answer.funnel.deliverable) == (len(reasons), len(reasons), len(truth))
             assert answer.funnel.left_out == counts
-            exits = Counter(_exit(key, reasons, now) for key in held.keys() - truth.keys())
+            exits = Counter(_exit(held_before[known], reasons, now) for known in held.keys() - truth.keys())
             assert answer.movement.model_dump() == {
                 "before": len(held),
                 "entered": len(truth.keys() - held.keys()),
@@ -224,9 +250,38 @@ def test_the_receiver_holds_the_truth(seed: int) -> None:
             }
             assert answer.found == answer.sent
             answers.append(answer.found)
+            if random.random() < 0.5:
+                later = Step(0, now, _changed(random, now), frozenset(random.sample(range(1, 9), 2)), random.choice([set(), {"a@x"}]))
+                why = judged(rule, now, now_at, later.consents, later.listed)
+                again = replace(question, way=Way.COMPARED, as_delivered=pl.concat(receiver.state).lazy())
+                delivered_again(again, answer, rows, {known: why[key] for known, key in holders.items()}, sources(later))
         assert all(found == answers[0] for found in answers)
         at, before = now_at, (now, head, listed)
 
 
+def sources(step: Step) -> Tables:
+    head = {"profiles": pl.concat([frame(step.head), frame({key: {**BLANK, "ok": None} for key in step.refused})])}
+    return tables({"profiles": frame(step.pinned), "blocked": blocked(step.listed)}, head if step.head is not step.pinned else {})
+
+
+def delivered_again(question: Question, answer: Answer, rows: Any, why: Mapping[Any, str | None], source: Tables) -> None:
+    """Whatever consent and suppression say by now (`why`, of whom the receiver holds), the rows are those that were delivered; or those
+    of them that may be sent still."""
+    by = "id" if question.audience.key_names else "email"
+    gone = [] if question.since is None else [row for row in rows if row["segment_status"] == "exited"]
+    others = [row for row in rows if row not in gone]
+    now = [row for row in others if why[row[by]] not in ("no_consent", "suppressed")]
+    for withhold, expected in ((False, rows), (True, gone + now)):
+        asked = replace(question, withhold=withhold)
+        with evaluate([asked], source, memory_limit=MEMORY, disk_limit=MEMORY) as (again,):
+            assert sorted(map(repr, again.rows.collect().rows(named=True))) == sorted(map(repr, expected))
+            assert again.expected == len(expected)
+            assert (again.found, again.funnel, again.movement) == (answer.found, answer.funnel, answer.movement)
+            assert sum(again.sent.values()) == len(expected)
+            assert again.withheld == (Counter(why[row[by]] for row in others if row not in now) if withhold else {})
+
+
 def _exit(key: int, reasons: Mapping[int, str | None], now: Mapping[int, Row]) -> str:
+    if key in reasons and reasons[key] is None:
+        return "identity_changed"
     return reasons.get(key) or ("left_segment" if key in now else "deleted")
