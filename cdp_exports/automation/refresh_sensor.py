@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from dagster import (
     AssetKey,
     AssetSelection,
     DagsterRun,
+    DagsterRunStatus,
     DefaultSensorStatus,
     RunRequest,
     RunsFilter,
@@ -42,6 +43,9 @@ from cdp_exports.ledger.signals import Signal
 
 LAUNCHES = 50
 """How many runs one tick asks for: the longest due first, the others in the ticks that follow."""
+
+START = timedelta(minutes=5)
+"""How long a run may take from its start until it has the export's lease."""
 
 SECONDS = 30
 """Between two ticks."""
@@ -216,16 +220,25 @@ class Tick:
         names = [name for export_id in following for name in (export_id, self.exports[export_id].formerly) if name]
         delivered = self.ledger.last_delivered(self.environment, names) if following else {}
         asked = self.ledger.last_due_of_refreshes(self.environment) if following else {}
-        busy = {run.tags.get("cdp/export") for run in self.active}
         found: list[Refreshed] = []
         for export_id, cadence in following.items():
             assert cadence.after is not None
             one = refreshed(self.reads, export_id, self.exports[export_id], cadence.after, signals, delivered)
-            if one is not None and export_id not in busy:
+            if one is not None and not self._is_busy(export_id):
                 found.append(one)
         for one in sorted(found, key=lambda one: one.since):
             if len(self.requests) < LAUNCHES:
                 self._follow_one(one, following[one.export], asked.get(one.export), standing)
+
+    def _is_busy(self, export_id: str) -> bool:
+        """Whether a run of the export is queued or at work; one that died stays `STARTED` in Dagster, perhaps for ever."""
+        runs = [run for run in self.active if run.tags.get("cdp/export") == export_id]
+        if not runs or any(run.status is DagsterRunStatus.QUEUED for run in runs):
+            return bool(runs)
+        if self.ledger.holder(self.environment, export_id) is not None:
+            return True
+        records = self.context.instance.get_run_records(RunsFilter(run_ids=[run.run_id for run in runs]))
+        return any(datetime.now(UTC) - record.update_timestamp < START for record in records)
 
     def _follow_one(self, one: Refreshed, cadence: Cadence, before: Due | None, standing: Mapping[AssetKey, Refresh]) -> None:
         export = self.exports[one.export]

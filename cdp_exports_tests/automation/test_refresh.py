@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 from deltalake import DeltaTable
 
+from cdp_exports.definitions import build_definitions
 from cdp_exports_tests.automation.refreshed import WAREHOUSE, Scene
 
 ORDERS = "datasets: [orders]\nschedule: {after: refresh}"
@@ -208,3 +209,24 @@ def test_many_that_are_due_are_spread_over_ticks(
     ticks = [[key.partition("/")[0] for key in scene.tick()] for _ in range(4)]
     assert [len(keys) for keys in ticks] == [2, 2, 1, 0]
     assert len({name for keys in ticks for name in keys}) == 5
+
+
+def test_a_run_that_is_at_work_is_waited_for_and_one_that_died_is_not(
+    tmp_path: Path, stored_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from datetime import timedelta
+
+    from cdp_exports.automation import refresh_sensor
+
+    scene = Scene.create(tmp_path, stored_instance, out=EVENTS)
+    scene.tick()
+    job = build_definitions(scene.catalog).resolve_implicit_global_asset_job_def()
+    stored_instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={"cdp/family": "dataset", "cdp/export": "out"})
+    scene.write("events", 2)
+    assert scene.tick() == NOTHING
+    monkeypatch.setattr(refresh_sensor, "START", timedelta(0))
+    held = scene.ledger.acquire("acme", "out", run_id="r", export_time=scene.ledger.mint("acme", "out"), seconds=60)
+    assert held is not None
+    assert scene.tick() == NOTHING, "it has the lease"
+    scene.ledger.release(held)
+    assert len(scene.tick()) == 1
