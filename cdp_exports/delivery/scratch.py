@@ -22,14 +22,16 @@ def scratch() -> Generator[Path]:
     """A new folder in the system's temporary folder; it is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix=PREFIX) as made:
         folder = Path(made)
-        with (folder / _LOCK).open("wb") as lock:
+        unseen = folder / f"{_LOCK}.new"
+        with unseen.open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            unseen.rename(folder / _LOCK)  # nobody finds it before it is held
             remove_abandoned(folder.parent)
             yield folder
 
 
 def remove_abandoned(parent: Path) -> None:
-    """Remove folders that nobody holds. One that was made a moment ago has no lock file yet and stays."""
+    """Remove folders that nobody holds; one without the lock's file was made a moment ago."""
     for folder in parent.glob(f"{PREFIX}*"):
         try:
             with (folder / _LOCK).open("rb") as lock:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cdp_exports.delivery import manifest
 from cdp_exports.delivery.content import content_differs
 from cdp_exports.delivery.member import Member
+from cdp_exports.delivery.reading import Reading
 from cdp_exports.delivery.rows import reading_of
 from cdp_exports.delivery.sweeping import sweep
 from cdp_exports.entities.export_time import ExportTime
@@ -69,14 +70,21 @@ def inspect(member: Member, delivery: Delivery, *, against_source: bool) -> Verd
         try:
             with reading_of(member, delivery, withhold=False) as reading:
                 difference = content_differs(destination, delivery, reading)
-            if difference and member.audience is not None and member.audience.guards and not (delivery.counts and delivery.counts.held):
-                notes.append("not compared with the source: consent or suppression may be others than when it was delivered")
-            elif difference:
-                differences.append(difference)
+                if difference and _may_withhold(member, delivery, reading):
+                    notes.append("not compared with the source: consent or suppression may be others than when it was delivered")
+                elif difference:
+                    differences.append(difference)
         except HistoryLost as lost:
             notes.append(f"not compared with the source, whose history is gone: {lost.message}")
     uri = destination.uri(delivery.pin.folder)
     return Verdict(delivery, uri, len(delivery.files), delivery.bytes or 0, tuple(differences), tuple(notes))
+
+
+def _may_withhold(member: Member, delivery: Delivery, reading: Reading) -> bool:
+    """Whether fewer may have been sent than the sources say: a replay takes away who withdrew, and of fulls nobody keeps whom."""
+    if member.audience is None or not member.audience.guards or delivery.counts is None:
+        return False
+    return delivery.counts.held is None or delivery.counts.delivered < (reading.expected or 0)
 
 
 def _manifest_differences(destination: FileDestination, delivery: Delivery) -> Iterator[str]:
