@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _CALL = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"(?!\s*\()|"((?:[^"]|"")*)"\s*\(|\b([A-Za-z_][A-Za-z_0-9]*)\s*\(""")
 _RELATIONS = frozenset({"unnest", "generate_series", "range"})  # table functions that read nothing
 _APPROXIMATE = frozenset({"reservoir_quantile", "lttb", "approx_count_distinct", "approx_quantile", "approx_top_k"})
-_BY_ORDER = frozenset(
+BY_ORDER = frozenset(
     {"first", "last", "any_value", "arbitrary", "list", "array_agg", "string_agg", "group_concat", "listagg", "mode"}
     | {"json_group_array", "json_group_object", "arg_min_null", "arg_max_null"}
 )
@@ -65,6 +65,8 @@ def check_query(tree: exp.Expr, sql: str, key: Collection[str]) -> None:
             raise SqlProblem("COLUMNS(...) hides which columns are read; name them.")
         if isinstance(node, exp.Query):
             _check_limit(node, key if node is tree else None)
+        if isinstance(node, exp.Join) and "ASOF" in (node.method.upper(), node.kind.upper()):
+            raise SqlProblem("An ASOF join takes any of the rows that tie; join them all and keep one with QUALIFY row_number() ... = 1.")
         if isinstance(node, exp.Join) and node.method.upper() == "POSITIONAL":
             raise SqlProblem("A positional join depends on the order of rows, which a table does not have.")
         _check_order(node)
@@ -116,11 +118,10 @@ def _check_order(node: exp.Expr) -> None:
 
     if isinstance(node, exp.Window):
         inner = node.this.this if isinstance(node.this, (exp.IgnoreNulls, exp.RespectNulls)) else node.this
-        name = _name(inner)
+        name = called(inner)
         if name in _windows() and not _has_order(node) and not _has_order(inner):
             raise SqlProblem(f"`{name}` needs an order: OVER (... ORDER BY ...).")
-    elif isinstance(node, exp.Func) and (name := _name(node)) in _BY_ORDER and not _is_ordered(node):
-        name = {"listagg": "string_agg"}.get(name, name)
+    elif isinstance(node, exp.Func) and (name := called(node)) in BY_ORDER and not _is_ordered(node):
         raise SqlProblem(f"`{name}` depends on the order of rows, which a table does not have; write {name}(... ORDER BY ...).")
 
 
@@ -143,8 +144,10 @@ def _has_order(node: exp.Expr) -> bool:
     return any(isinstance(child, exp.Order) for child in node.iter_expressions())
 
 
-def _name(node: exp.Expr) -> str:
-    return next(calls(node.sql(dialect())), "")
+def called(node: exp.Expr) -> str:
+    """The name of the function that is called."""
+    name = next(calls(node.sql(dialect())), "")
+    return "string_agg" if name == "listagg" else name
 
 
 @cache

@@ -160,7 +160,8 @@ class _Compiler:
         key = self.datasets[of].key
         assert segment.sql is not None
         with self.findings.within("segment", name, "sql"):
-            found = query(segment.sql, self.tables, key=key)
+            keys = {name: dataset.key for name, dataset in self.datasets.items()}
+            found = query(segment.sql, self.tables, key=key, keys=keys)
             others = dict(found.columns)
             for column in key:
                 returned = next((other for other in others if other.lower() == column.lower()), None)

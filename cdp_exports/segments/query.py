@@ -12,6 +12,8 @@ from cdp_exports.segments.audience import Columns
 from cdp_exports.segments.binding import Types, columns_of
 from cdp_exports.segments.moments import refuse_export_time, uses_time, with_export_time
 from cdp_exports.segments.problems import SqlProblem
+from cdp_exports.segments.telling import Keys
+from cdp_exports.segments.ties import refuse_ties
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -29,8 +31,8 @@ class Relation:
     uses_time: bool
 
 
-def relation(text: str, tables: Types, check: Callable[[exp.Expr, str], None]) -> Relation:
-    """A query, qualified. `check` judges the tree and its SQL before names are looked up.
+def relation(text: str, tables: Types, keys: Keys, check: Callable[[exp.Expr, str], None]) -> Relation:
+    """A query, qualified. `keys`: of the tables; `check` judges the tree and its SQL before names are looked up.
 
     Raises:
         SqlProblem: it cannot be used, and why.
@@ -56,6 +58,7 @@ def relation(text: str, tables: Types, check: Callable[[exp.Expr, str], None]) -
         raise SqlProblem(f"The query returns two columns {twice!r}; give one another name.")
     if unnamed := next((type_ for name, (_, type_) in zip(names, after, strict=True) if name.startswith("_col_")), None):
         raise SqlProblem(f"A column of the query (of type {unnamed}) has no name; give it one with AS.")
+    refuse_ties(tree, keys)
     return Relation(sql, dict(after), _reads(tree, used), uses_time(tree))
 
 

@@ -20,6 +20,7 @@ from cdp_exports.segments.moments import bounds_of, refuse_export_time, uses_tim
 from cdp_exports.segments.problems import SqlProblem
 from cdp_exports.segments.query import Relation, relation
 from cdp_exports.segments.scope import Scope
+from cdp_exports.segments.telling import Keys
 
 _AT_ONCE = 100
 """Expressions that DuckDB is asked about together."""
@@ -54,14 +55,15 @@ def order(text: str, tables: Types) -> Order:
         return _order(text, _frozen(tables))
 
 
-def query(text: str, tables: Types, *, key: Collection[str] = ()) -> Relation:
-    """A query over tables. `key`: columns of its result that tell its rows apart; ordered by them it may have a LIMIT.
+def query(text: str, tables: Types, *, key: Collection[str] = (), keys: Keys) -> Relation:
+    """A query over tables. `key`: columns of its result that tell its rows apart; ordered by them it may have a LIMIT. `keys`: the
+    tables' own.
 
     Raises:
         SqlProblem: it cannot be used, and why.
     """
     with _readable():
-        return _query(text, _frozen(tables), tuple(key))
+        return _query(text, _frozen(tables), tuple(key), tuple((table, tuple(names)) for table, names in keys.items()))
 
 
 @contextmanager
@@ -167,8 +169,8 @@ def _order(text: str, frozen: _Frozen) -> Order:
 
 
 @lru_cache(maxsize=10_000)
-def _query(text: str, frozen: _Frozen, key: tuple[str, ...]) -> Relation:
-    return relation(text, {table: dict(columns) for table, columns in frozen}, lambda tree, sql: check_query(tree, sql, key))
+def _query(text: str, frozen: _Frozen, key: tuple[str, ...], keys: tuple[tuple[str, tuple[str, ...]], ...]) -> Relation:
+    return relation(text, {table: dict(columns) for table, columns in frozen}, dict(keys), lambda tree, sql: check_query(tree, sql, key))
 
 
 def _only(columns: Columns, tables: Types) -> Types:

@@ -22,6 +22,7 @@ PROFILES = {
 ORDERS = {"order_id": "BIGINT", "id": "BIGINT", "total": "DECIMAL(12,2)", "placed": "TIMESTAMP WITH TIME ZONE"}
 TABLES = {"profiles": PROFILES, "orders": ORDERS}
 ONE = {"profiles": PROFILES}
+KEYS = {"profiles": ["id"], "orders": ["order_id"]}
 
 ROWS = """
     (1, 'Ann@Example.com', 33612345678, TIMESTAMPTZ '2026-11-30 12:00:00+00', DATE '1990-02-28', TIMESTAMP '2026-12-01 02:00:00',

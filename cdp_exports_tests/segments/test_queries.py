@@ -9,7 +9,7 @@ import pytest
 from cdp_exports.segments.audience import at
 from cdp_exports.segments.problems import SqlProblem
 from cdp_exports.segments.sql import query
-from cdp_exports_tests.segments.tables import TABLES, with_rows
+from cdp_exports_tests.segments.tables import KEYS, TABLES, with_rows
 
 MOMENT = datetime(2026, 12, 1, 2, tzinfo=UTC)
 
@@ -50,13 +50,14 @@ MOMENT = datetime(2026, 12, 1, 2, tzinfo=UTC)
         ("select id, any_value(total) as x from orders group by id", "`any_value` depends on the order of rows"),
         ("select id, list(total) as x from orders group by id", "`array_agg` depends on the order of rows"),
         ("select id, string_agg(total::varchar, ',') as x from orders group by id", "`string_agg` depends on the order of rows"),
-        ("select id, list(total order by placed) as x from orders group by id", None),
-        ("select id, string_agg(total::varchar, ',' order by placed) as x from orders group by id", None),
-        ("select id, list(total order by placed) filter (where total > 1) as x from orders group by id", None),
+        ("select id, list(total order by placed, order_id) as x from orders group by id", None),
+        ("select id, string_agg(total::varchar, ',' order by placed, order_id) as x from orders group by id", None),
+        ("select id, list(total order by placed, order_id) filter (where total > 1) as x from orders group by id", None),
         ("select id, approx_count_distinct(total) as x from orders group by id", "`approx_count_distinct` is approximate"),
         ("select id, row_number() over (partition by id) as x from orders", "`row_number` needs an order: OVER (... ORDER BY ...)."),
-        ("select id, lag(total) over w as x from orders window w as (partition by id order by placed)", None),
+        ("select id, lag(total) over w as x from orders window w as (partition by id order by placed, order_id)", None),
         ("select id from orders qualify row_number() over (partition by id order by placed, order_id) = 1", None),
+        ("select id from orders asof join profiles on orders.id = profiles.id and placed >= seen", "An ASOF join takes any of the rows"),
         ("select id from orders positional join profiles", "A positional join depends on the order of rows"),
         ("select * from (pivot orders on id using sum(total))", "PIVOT makes columns of values"),
         ("select columns('id') from orders", "COLUMNS(...) hides which columns are read; name them."),
@@ -69,10 +70,10 @@ MOMENT = datetime(2026, 12, 1, 2, tzinfo=UTC)
 def test_what_is_refused(text: str, sentence: str | None) -> None:
     tables = {**TABLES, "empty": {}}
     if sentence is None:
-        query(text, tables, key=["id"])
+        query(text, tables, key=["id"], keys=KEYS)
         return
     with pytest.raises(SqlProblem) as refused:
-        query(text, tables, key=["id"])
+        query(text, tables, key=["id"], keys=KEYS)
     assert str(refused.value).startswith(sentence)
     assert "\n" not in str(refused.value)
 
@@ -112,7 +113,7 @@ def test_what_is_refused(text: str, sentence: str | None) -> None:
     ],
 )
 def test_what_is_read_and_returned(text: str, columns: dict[str, str] | None, reads: set[str] | None, uses_time: bool) -> None:
-    found = query(text, TABLES, key=["id"])
+    found = query(text, TABLES, key=["id"], keys=KEYS)
     assert columns is None or found.columns == columns
     assert reads is None or {f"{table}.{column}" for table, column in found.reads} == reads
     assert found.uses_time is uses_time
@@ -127,13 +128,15 @@ def test_what_is_read_and_returned(text: str, columns: dict[str, str] | None, re
 
 def test_wide_tables_cost_only_the_columns_that_are_named_and_hints_know_all() -> None:
     wide = {"wide": {f"column_{number}": "INTEGER" for number in range(3)} | {"id": "BIGINT", "near": "DATE"}}
-    assert query("select * from wide", wide).columns == wide["wide"]
+    assert query("select * from wide", wide, keys={}).columns == wide["wide"]
     with pytest.raises(SqlProblem, match=r"There is no column 'neer'.*did you mean 'near'"):
-        query("select id, neer from wide", wide)
+        query("select id, neer from wide", wide, keys={})
     with pytest.raises(SqlProblem, match=r"^Column 'id' is ambiguous: w and x have one; write w\.id\.$"):
-        query("select id from wide w join wide x on w.near = x.near", wide)
+        query("select id from wide w join wide x on w.near = x.near", wide, keys={})
 
 
 def test_layout_changes_nothing() -> None:
     text = "SELECT id,\n  Sum(total) spent -- how much\nFROM orders AS Orders GROUP BY\tid"
-    assert query(text, TABLES) == query("select orders.id, sum(orders.total) as spent from orders group by orders.id", TABLES)
+    assert query(text, TABLES, keys=KEYS) == query(
+        "select orders.id, sum(orders.total) as spent from orders group by orders.id", TABLES, keys=KEYS
+    )
