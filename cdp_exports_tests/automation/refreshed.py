@@ -19,7 +19,7 @@ from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.catalog.load import load
 from cdp_exports.definitions import build_definitions
 from cdp_exports.ledger.ledger import Ledger
-from cdp_exports.ledger.records import Delivery, SkipRecord
+from cdp_exports.ledger.records import Delivery, SkipRecord, State
 
 WAREHOUSE = dg.AssetKey(["warehouse", "orders"])
 
@@ -182,6 +182,12 @@ class Scene:
             key = dg.AssetKey(["dataset_exports", export, member])
             assert self.instance.get_materialized_partitions(key) == {time for of, time, _ in committed if of == member}
         return sorted(committed, key=lambda one: one[1])
+
+    def has_delivered(self, export: str) -> bool:
+        """Whether a delivery is committed and Dagster has recorded it."""
+        committed = [one for one in self.ledger.history("acme", export) if isinstance(one, Delivery) and one.state is State.COMMITTED]
+        members = [dg.AssetKey(["dataset_exports", export, one.member]) for one in committed]
+        return bool(members) and all(self.instance.get_latest_materialization_event(key) for key in members)
 
     def history(self, export: str) -> list[tuple[str, str, str]]:
         """What was not delivered, oldest first: export time, outcome, reason."""
