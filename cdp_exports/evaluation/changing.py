@@ -78,7 +78,7 @@ class Changing:
                 rows = self.reading.rows_of(changed[listed.dataset], listed.dataset, [listed.column])
                 column = quoted(listed.column)
                 values = self.session.table("touched", f"SELECT DISTINCT {column} FROM {rows} WHERE {column} IS NOT NULL")
-                conditions.append(f"coalesce({among([at(listed.matches.sql, self.question.at)], values)}, false)")
+                conditions.append(among([at(listed.matches.sql, self.question.at)], values))
         return self._condition(conditions)
 
     def grouped(self) -> Condition | None:
@@ -88,7 +88,7 @@ class Changing:
             return None
         rows = f"(FROM {self.before} UNION ALL FROM {self.after}) AS {quoted(self.audience.of)}"
         groups = self.session.table("groups", f"SELECT DISTINCT {', '.join(values)} FROM {rows} WHERE {known(values)}", self._subject)
-        return self._condition([f"coalesce({among(values, groups)}, false)"])
+        return self._condition([among(values, groups)])
 
     @property
     def _subject(self) -> str:

@@ -125,7 +125,7 @@ class Reading:
             with self.stream(frame, listed.dataset, self._some(listed.dataset, [listed.column])) as rows:
                 query = f"SELECT DISTINCT {column} FROM {rows} WHERE {column} IS NOT NULL"
                 self._guards[cached] = self._session.table("listed", query)
-        return f"coalesce({among([at(listed.matches.sql, moment)], self._guards[cached])}, false)"
+        return among([at(listed.matches.sql, moment)], self._guards[cached])
 
     def _granted(self, head: pl.LazyFrame, consent: Expression, dataset: str, key: Sequence[str], only: str | None) -> str:
         cached = ("granted", dataset, consent.sql, only or "", *key)

@@ -51,12 +51,15 @@ def known(values: Iterable[str]) -> str:
 
 
 def among(columns: Sequence[str], table: str) -> str:
-    """Whether the columns are a row of the table, which has nothing else, and no nulls; null only where one of them is.
+    """Whether the columns are a row of the table, which has nothing else; never null.
+
+    DuckDB holds the table in memory for that, and lets the rows that ask pass by. Without `coalesce` it may choose to do it the
+    other way round, for it cannot know how many rows a stream has.
 
     >>> among(["a"], "t"), among(["a", "b"], "t")
-    ('(a) IN (FROM t)', '(a, b) IN (FROM t)')
+    ('coalesce((a) IN (FROM t), false)', 'coalesce((a, b) IN (FROM t), false)')
     """
-    return f"({', '.join(columns)}) IN (FROM {table})"
+    return f"coalesce(({', '.join(columns)}) IN (FROM {table}), false)"
 
 
 _OF_JSON = frozenset(
