@@ -37,7 +37,9 @@ def evaluate(
         Exception: as the frames raise it.
     """
     with Session.open(memory_limit, disk_limit, folder) as session:
-        yield _Evaluation(session, tables, questions).answers()
+        answers = _Evaluation(session, tables, questions).answers()
+        session.let_go()
+        yield answers
 
 
 class _Evaluation:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -36,6 +36,7 @@ class Session:
             "temp_directory": str(folder),
             "max_temp_directory_size": f"{disk_limit}B",
             "preserve_insertion_order": "false",
+            "disabled_optimizers": "build_side_probe_side",  # streams look small to it, so that it would hold them in memory whole
             "enable_progress_bar": "false",
             "TimeZone": "UTC",
         }
@@ -43,6 +44,7 @@ class Session:
         self._left_on_disk = disk_limit
         self._numbers = count()
         self._database: Any = duckdb.connect(":memory:")
+        self._closed = duckdb.ConnectionException
         for name, value in settings.items():
             self._database.execute(f"SET {name} = '{value}'")
         self._types: dict[str, str] = {}
@@ -63,6 +65,10 @@ class Session:
                 session._end(session._worker.submit(lambda: None))  # whatever still runs: a signal may have come before it was awaited
                 session._worker.shutdown()
                 session._database.close()
+
+    def let_go(self) -> None:
+        """Forget all tables: only the frames are left."""
+        self._apart(self._database.close)
 
     def name(self, what: str) -> str:
         """A name for a table that no dataset or segment has, quoted."""
@@ -155,7 +161,8 @@ class Session:
 
     def _end(self, future: Future[Any]) -> None:
         while not future.done():
-            self._database.interrupt()
+            with suppress(self._closed):
+                self._database.interrupt()
             wait([future], timeout=0.1)
 
 
