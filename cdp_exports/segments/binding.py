@@ -14,6 +14,7 @@ from cdp_exports.segments.problems import SqlProblem
 
 if TYPE_CHECKING:
     import duckdb
+    from duckdb.sqltypes import DuckDBPyType
 
 Types = Mapping[str, Mapping[str, str]]
 """By table its columns, by column its type as DuckDB writes it."""
@@ -87,6 +88,11 @@ def type_named(text: str) -> str:
     except duckdb.Error:
         names = ("bigint", "integer", "varchar", "boolean", "double", "decimal", "date", "timestamp", "timestamptz", "uuid", "blob", "time")
         raise SqlProblem(f"There is no SQL type {text!r}{nearest(text, names)}.") from None
+
+
+def parsed_type(text: str) -> DuckDBPyType:
+    """A type that there is, in its parts."""
+    return _connection().type(text)
 
 
 @cache

@@ -32,6 +32,7 @@ def compile_guarded(
         connection=export.connection,
         segments=(dataset_id,),
         fields=tuple(Field.model_validate({"from": quoted(name), "to": name}) for name in columns),
+        format=export.format,
         mode=export.mode,
         send=("entered", "updated", "exited") if export.changes == "all" else ("entered",),
         status=CHANGES if export.changes == "all" else None,

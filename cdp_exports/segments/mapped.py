@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 
 from cdp_exports.entities.capabilities import Capabilities
 from cdp_exports.entities.export import SegmentExport
+from cdp_exports.entities.file_format import Format
 from cdp_exports.entities.mapping import Field, Status
 from cdp_exports.segments.audience import Contacts, Expression, OutputField
 from cdp_exports.segments.binding import quoted, type_named
+from cdp_exports.segments.carried import refusal
 from cdp_exports.segments.declared import Findings
 from cdp_exports.segments.problems import SqlProblem
 from cdp_exports.segments.sql import Types, expression
@@ -49,6 +51,7 @@ def mapped(
                 places.append(("fields", index, "to") if field.to is not None else ("fields", index))
     taken = frozenset[tuple[str, str]]().union(*(field.expression.columns for field in fields if field.key))
     key_names = tuple(name for column, name in keys.items() if column not in taken) if export.include_key else ()
+    _refuse_types(export.format, key_names, {name: scope[table].get(name) for table, name in keys}, fields, places, findings)
     status = export.status if export.status and (export.mode == "incremental" or export.status.in_full) else None
     if export.dots == "underscore":
         key_names = tuple(name.replace(".", "_") for name in key_names)
@@ -119,6 +122,22 @@ def _bare(value: Expression) -> tuple[str, str] | None:
         if value.sql == f"{quoted(table)}.{quoted(column)}":
             return table, column
     return None
+
+
+def _refuse_types(
+    file_format: Format,
+    key_names: Sequence[str],
+    key_types: Mapping[str, str | None],
+    fields: Sequence[OutputField],
+    places: Sequence[tuple[str | int, ...]],
+    findings: Findings,
+) -> None:
+    columns: list[tuple[str, str, tuple[str | int, ...]]]
+    columns = [(name, known, ("include_key",)) for name in key_names if (known := key_types[name])]
+    columns += [(field.name, field.expression.type, at[:2]) for field, at in zip(fields, places, strict=True)]
+    for name, type_name, at in columns:
+        if why := refusal(type_name, file_format):
+            findings.add("export", None, at, f"Column {name!r} is {type_name}, and {why}.")
 
 
 def _refuse_twins(

@@ -351,6 +351,7 @@ OBJECTS: Objects = {
         "segments": ["companies"],
         "project": {"dataset": "contacts", "by": ["firm"], "how": "arrays", "where": "ok", "order_by": "id DESC"},
         "fields": [{"from": "email"}],
+        "format": {"type": "json"},
     },
 }
 HOSTILE = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"])) | st.sampled_from(

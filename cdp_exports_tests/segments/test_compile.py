@@ -271,6 +271,7 @@ def test_contacts() -> None:
         "big",
         project={**CONTACTS, "how": "arrays"},
         fields=[{"from": "email", "transforms": ["lower"]}, {"from": "name"}, {"from": "contact_id"}],
+        format={"type": "json"},
     )
     assert [(field.expression.type, field.array, field.key) for field in arrays.fields] == [
         ("VARCHAR[]", True, None),
@@ -443,7 +444,7 @@ def test_without_the_key_no_identity_is_sent_twice_and_nobody_without_one() -> N
         ),
         (
             "big",
-            {"project": {**CONTACTS, "how": "arrays"}, "fields": [{**HASHED, "required": True}]},
+            {"project": {**CONTACTS, "how": "arrays"}, "fields": [{**HASHED, "required": True}], "format": {"type": "parquet"}},
             "fields.0.identity",
             "Without the key members who leave are told by one value, and 'E' is an array",
         ),
