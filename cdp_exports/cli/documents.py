@@ -109,7 +109,7 @@ def attempt_document(attempt: Attempt) -> Document:
 
 
 def skip_document(record: SkipRecord, kind: str) -> Document:
-    """A run that delivered nothing. `state`: skipped or failed."""
+    """An export time without a delivery. `state`: skipped, failed or waiting."""
     return {
         "type": "skip",
         "kind": kind,

@@ -87,10 +87,30 @@ def drawn(document: Document) -> list[Any]:
     """A line for each entry, each kind of export in a table of its own, then the reasons of what was not delivered."""
     if not document["entries"]:
         return [text("Nothing was delivered yet.")]
-    families = {kind: [entry for entry in document["entries"] if entry["kind"] == kind] for kind in FAMILIES}
+    shown = _gaps_together(document["entries"])
+    families = {kind: [entry for entry in shown if entry["kind"] == kind] for kind in FAMILIES}
     several = all(families.values())
     tables = [_family(kind, entries, several) for kind, entries in families.items() if entries]
-    return [*between(tables), *(said for entry in document["entries"] for said in _notes(entry))]
+    return [*between(tables), *(said for entry in shown for said in _notes(entry))]
+
+
+def _gaps_together(entries: list[Document]) -> list[Document]:
+    """One line for all times that were missed for one reason: a gap of a week is not a hundred lines."""
+    shown: list[Document] = []
+    gaps: dict[tuple[str, ...], Document] = {}
+    for entry in entries:
+        of = tuple(entry[name] for name in ("export", "member", "message", "at")) if entry.get("reason") in {"missed", "covered_by"} else ()
+        if of in gaps:
+            gap = gaps[of]
+            gap["times"] += 1
+            gap["export_time"] = f"{entry['export_time']} to {gap['newest']} ({gap['times']} times)"
+            continue
+        one = dict(entry)
+        if of:
+            gaps[of] = one
+            one |= {"times": 1, "newest": entry["export_time"]}
+        shown.append(one)
+    return shown
 
 
 def _family(kind: str, entries: list[Document], several: bool) -> Table:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cdp_exports.catalog.catalog import Catalog
     from cdp_exports.ledger.records import Delivery, SkipRecord
 
+_ON = "Switch it on in the Dagster UI, under Automation."
+
 FAMILIES = {"dataset": "Dataset exports", "segment": "Profile exports"}
 """The two kinds of export, as people call them."""
 
@@ -44,7 +46,26 @@ def list_exports(search: str | None) -> None:
         found = [
             summary(opened, export_id, on[export_id]) for export_id in opened.catalog.exports if matches(opened.catalog, export_id, search)
         ]
-        show({"environment": opened.environment, "exports": found}, *_drawn_list(found, search))
+        show({"environment": opened.environment, "exports": found}, *_drawn_list(found, search), *_idle_sensors(opened, found))
+
+
+def _idle_sensors(opened: Session, found: list[Document]) -> list[Any]:
+    """Sensors that were switched off, without which nothing follows a refresh and nothing that waits for one is delivered."""
+    from cdp_exports.automation.refresh_sensor import sensor_name
+    from cdp_exports.automation.toggles import sensor_is_off
+
+    scheduled = [opened.catalog.exports[export["export"]] for export in found if export["schedule_on"]]
+    names = dict.fromkeys(sensor_name(opened.environment, export.kind) for export in scheduled)
+    return [
+        note(
+            name,
+            "This sensor is off: nothing follows a refresh, and what waits for one is not delivered.",
+            _ON,
+            "yellow",
+        )
+        for name in names
+        if sensor_is_off(opened.instance, name)
+    ]
 
 
 def matches(catalog: Catalog, export_id: str, search: str | None) -> bool:
