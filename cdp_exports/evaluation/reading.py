@@ -38,27 +38,28 @@ class Reading:
         self._frames: dict[tuple[int | str, ...], tuple[pl.LazyFrame, str]] = {}  # with the frame, so that its id stays its own
 
     def load(self, datasets: Iterable[str]) -> None:
-        """As tables of their names."""
+        """As tables of their names, in the order of their rows."""
         for dataset in sorted(set(datasets) - self._loaded):
-            with self.pinned(dataset) as rows:
+            with self._session.in_order(), self.pinned(dataset, in_order=True) as rows:
                 self._session.run(f"CREATE TABLE {quoted(dataset)} AS FROM {rows}")
             self._loaded.add(dataset)
 
     @contextmanager
-    def pinned(self, dataset: str, *, only: Sequence[str] = (), where: pl.Expr | None = None) -> Generator[str]:
+    def pinned(self, dataset: str, *, only: Sequence[str] = (), where: pl.Expr | None = None, in_order: bool = False) -> Generator[str]:
         """The rows of a dataset as a relation that can be read once; `only` these columns, and `where` spares reading other rows."""
         if dataset in self._loaded:
             yield quoted(dataset)
             return
         frame = self._tables.pinned(dataset)
         columns = self._some(dataset, only or self._columns[dataset])
-        with self.stream(frame if where is None else frame.filter(where), dataset, columns) as rows:
+        with self.stream(frame if where is None else frame.filter(where), dataset, columns, in_order=in_order) as rows:
             yield rows
 
     @contextmanager
-    def stream(self, frame: pl.LazyFrame, dataset: str, columns: Mapping[str, str | None]) -> Generator[str]:
+    def stream(self, frame: pl.LazyFrame, dataset: str, columns: Mapping[str, str | None], *, in_order: bool = False) -> Generator[str]:
         """Rows of a dataset, held against what the catalog declares."""
-        with self._session.stream(frame, columns, f"The table of dataset {dataset}", f"`columns` in datasets/{dataset}.yaml") as rows:
+        declared_in = f"`columns` in datasets/{dataset}.yaml"
+        with self._session.stream(frame, columns, f"The table of dataset {dataset}", declared_in, in_order=in_order) as rows:
             yield rows
 
     def schema(self, dataset: str) -> pl.Schema:
@@ -89,7 +90,8 @@ class Reading:
         if part.query is not None:
             self.load(table for table, _ in part.reads)
             query = f"SELECT DISTINCT {listed} FROM ({at(part.query, moment)}\n) WHERE {there}"
-            self._session.run(f"CREATE TABLE {table} AS {query}", subject)
+            with self._session.in_order():
+                self._session.run(f"CREATE TABLE {table} AS {query}", subject)
         else:
             types = {name: self._columns[of][name] for name in part.key} | dict(part.columns)
             cast = ", ".join(f"CAST({quoted(name)} AS {type_}) AS {quoted(name)}" for name, type_ in types.items())

@@ -24,6 +24,9 @@ T = TypeVar("T")
 _BATCH = 100_000
 """Rows of a batch that leaves."""
 
+_NOT_FOR_STREAMS = "build_side_probe_side"
+"""To this optimizer streams look small, so that it would hold them in memory whole."""
+
 
 class Session:
     """Tables live in memory and go to `folder` when `memory_limit` (bytes) is reached, at most `disk_limit` bytes."""
@@ -36,7 +39,7 @@ class Session:
             "temp_directory": str(folder),
             "max_temp_directory_size": f"{disk_limit}B",
             "preserve_insertion_order": "false",
-            "disabled_optimizers": "build_side_probe_side",  # streams look small to it, so that it would hold them in memory whole
+            "disabled_optimizers": _NOT_FOR_STREAMS,
             "enable_progress_bar": "false",
             "TimeZone": "UTC",
         }
@@ -49,7 +52,6 @@ class Session:
             self._database.execute(f"SET {name} = '{value}'")
         self._types: dict[str, str] = {}
         self._database.execute("SET enable_external_access = false")
-        self._database.execute("SET lock_configuration = true")
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="evaluation")
         self._apart(lambda: None)  # the pool's only thread exists from here on: a signal while it starts would make it another
 
@@ -65,6 +67,16 @@ class Session:
                 session._end(session._worker.submit(lambda: None))  # whatever still runs: a signal may have come before it was awaited
                 session._worker.shutdown()
                 session._database.close()
+
+    @contextmanager
+    def in_order(self) -> Generator[None]:
+        """One thread, which takes rows as they come: what depends on their order, such as a sum of floating-point numbers, comes out
+        the same every time. For queries, whose joins are also put in the order that DuckDB thinks best."""
+        self.run("SET threads = 1; SET preserve_insertion_order = true; RESET disabled_optimizers")
+        try:
+            yield
+        finally:
+            self.run(f"RESET threads; SET preserve_insertion_order = false; SET disabled_optimizers = '{_NOT_FOR_STREAMS}'")
 
     def let_go(self) -> None:
         """Forget all tables: only the frames are left."""
@@ -107,14 +119,16 @@ class Session:
         return pl.scan_ipc(file)
 
     @contextmanager
-    def stream(self, frame: pl.LazyFrame, columns: Mapping[str, str | None], subject: str, promised_in: str) -> Generator[str]:
+    def stream(
+        self, frame: pl.LazyFrame, columns: Mapping[str, str | None], subject: str, promised_in: str, *, in_order: bool = False
+    ) -> Generator[str]:
         """The columns of a frame as a view that can be read once, if they are of these types (None: of any).
 
         Raises:
             SourceUnreadable: a column is missing or of another type.
             Exception: as the frame's source raises it.
         """
-        stream = Stream(frame, list(columns), subject, promised_in)
+        stream = Stream(frame, list(columns), subject, promised_in, in_order=in_order)
         view = self.name("stream")
         self._apart(lambda: self._database.register(view[1:-1], stream.reader))
         try:

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 class Stream:
     """`reader` gives the columns once. What the source raises meanwhile is lost on its way through Arrow, and kept in `failure`."""
 
-    def __init__(self, frame: pl.LazyFrame, columns: Sequence[str], subject: str, promised_in: str) -> None:
+    def __init__(self, frame: pl.LazyFrame, columns: Sequence[str], subject: str, promised_in: str, *, in_order: bool) -> None:
         import pyarrow as pa
 
         self.failure: BaseException | None = None
-        self._subject, self._promised_in = subject, promised_in
+        self._subject, self._promised_in, self._in_order = subject, promised_in, in_order
         schema = frame.collect_schema()
         for column in columns:
             if column not in schema:
@@ -34,7 +34,7 @@ class Stream:
 
     def _batches(self, frame: pl.LazyFrame) -> Iterator[Any]:
         try:
-            for rows in frame.collect_batches(maintain_order=False, lazy=True):
+            for rows in frame.collect_batches(maintain_order=self._in_order, lazy=True):
                 yield from rows.to_arrow().to_batches()
         except BaseException as exception:
             if not isinstance(exception, GeneratorExit):

@@ -94,3 +94,19 @@ def test_types_survive() -> None:
         taken = answer.rows.collect()
     assert taken.rows() == frame.rows()
     assert taken.schema == frame.schema
+
+
+def test_sums_of_floating_point_numbers_are_the_same_every_time() -> None:
+    """Which rows come first decides what is lost in rounding: members would be updated whose orders are what they were."""
+    people = profiles(*({"id": key} for key in range(1, 200)))
+    order = pl.int_range(300_000)
+    orders = pl.select(person=order % 199 + 1, total=(order.hash(1) % 1_000_003).cast(pl.Float64) * 10.0 ** (order % 19 - 9))
+    spent = replace(BUYERS, columns={"spent": "DOUBLE"})
+    made = audience(
+        '"buyers"."id" IS NOT NULL',
+        parts=(spent,),
+        fields=(field("spent", column("spent", "buyers", "DOUBLE")),),
+        tables={"profiles": PROFILES, "orders": {"person": "BIGINT", "total": "DOUBLE"}},
+    )
+    first, *others = [rows({"profiles": people, "orders": orders.lazy()}, made) for _ in range(3)]
+    assert all(other == first for other in others)

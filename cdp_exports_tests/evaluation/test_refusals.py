@@ -16,7 +16,10 @@ import pytest
 from cdp_exports.errors import HistoryLost, KeyNotUnique, NotCounted, SourceUnreadable, TerminalError
 from cdp_exports.evaluation.evaluate import evaluate
 from cdp_exports.evaluation.inputs import Question, Since
-from cdp_exports.segments.audience import Way
+from cdp_exports.evaluation.session import Session
+from cdp_exports.evaluation.sql import among
+from cdp_exports.evaluation.sweeping import with_parts
+from cdp_exports.segments.audience import Part, Way
 from cdp_exports_tests.evaluation.audiences import NOON, SCHEMA, audience, column, expression, field, profiles, tables
 
 PEOPLE = profiles({"id": 1, "email": "secret@x"}, {"id": 2, "email": "other@x"})
@@ -98,6 +101,21 @@ def test_a_full_disk_is_no_fault_of_the_data(tmp_path: Path) -> None:
         evaluated(audience(), people, tmp_path, memory=40_000_000, disk=2_000_000)
     assert "Raise the memory limit" in refused.value.next_step
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_a_stream_only_whom_it_concerns_is_held_in_memory(tmp_path: Path) -> None:
+    """There is neither memory nor disk for the others, however few rows DuckDB thinks a stream has."""
+    number = pl.int_range(1_000_000)
+    many = pl.select(id=number, email=pl.format("{}-{}", number, number.hash())).lazy()
+    part = Part("few", ("id",), {"what": "VARCHAR"}, None, False, frozenset())
+    with Session.open(20_000_000, 100_000, tmp_path) as session:
+        session.run("CREATE TABLE few AS SELECT 7::BIGINT AS id, 'x' AS what UNION ALL SELECT 9, 'y'")
+        with session.stream(many, {"id": None, "email": None}, "", "") as rows:
+            asked = session.table("asked", f"SELECT email FROM {rows} WHERE {among(['id'], '(SELECT id FROM few)')}")
+        with session.stream(many, {"id": None, "email": None}, "", "") as rows:
+            source = with_parts(rows, "many", ["id"], [part])
+            beside = session.table("beside", f"SELECT email FROM {source} WHERE what IS NOT NULL OR email IS NULL")
+        assert session.number(f"SELECT count(*) FROM (FROM {asked} UNION FROM {beside})") == 2
 
 
 def test_identities_of_another_kind_are_not_sent_but_written_anew(tmp_path: Path) -> None:
