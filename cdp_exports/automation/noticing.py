@@ -46,17 +46,17 @@ class Noticing:
         known = self.ledger.signals(self.catalog.environment.name)
         ordered = sorted(datasets)
         ordered = [name for name in ordered if after is None or name > after] + [name for name in ordered if after and name <= after]
-        until, stopped = time.monotonic() + SECONDS, None
+        until, stopped = time.monotonic() + SECONDS, after
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for some in _batches(ordered, 4 * _AT_ONCE):
-                if time.monotonic() > until:
-                    break
                 moved = list(pool.map(self._moved, some, map(known.get, some)))
-                for name in (name for name, has_moved in zip(some, moved, strict=True) if has_moved):
-                    if (signal := self._noted(name, known.get(name))) is not None:
+                for name, has_moved in zip(some, moved, strict=True):
+                    if time.monotonic() > until:
+                        return known, stopped
+                    if has_moved and (signal := self._noted(name, known.get(name))) is not None:
                         known[name] = signal
-                stopped = some[-1]
-        return known, None if not ordered or stopped == ordered[-1] else stopped
+                    stopped = name
+        return known, None
 
     def _moved(self, dataset_id: str, before: Signal | None) -> bool:
         """Whether there is something to be noticed, or left to be reported."""

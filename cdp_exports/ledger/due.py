@@ -76,8 +76,11 @@ def request(
     members: Sequence[str],
     seen: Mapping[str, str],
 ) -> Due:
-    """A new export time, minted; both are there or neither."""
-    export_time = export_times.mint(connection, environment, export, formerly)
+    """A new export time, minted; both are there or neither. Of two daemons that ask at once the second gets what the first asked for."""
+    export_time = export_times.mint(connection, environment, export, formerly)  # holds off the other until this transaction ends
+    asked = next((one for one in all_open(connection, environment, export) if one.state == state == "requested"), None)
+    if asked is not None:
+        return asked
     _add(connection, environment, export, export_time, cause, state, members, (), seen)
     row = connection.execute(select(due).where(_row(environment, export, export_time))).mappings().one()
     return Due.model_validate(dict(row))

@@ -230,3 +230,22 @@ def test_a_run_that_is_at_work_is_waited_for_and_one_that_died_is_not(
     assert scene.tick() == NOTHING, "it has the lease"
     scene.ledger.release(held)
     assert len(scene.tick()) == 1
+
+
+def test_a_tick_that_has_no_time_left_goes_on_in_the_next(
+    tmp_path: Path, stored_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cdp_exports.automation import noticing
+
+    names = [f"table_{number}" for number in range(3)]
+    scene = Scene.create(
+        tmp_path, stored_instance, **{f"out_{name}": f"datasets: [{name}]\nschedule: {{after: refresh}}" for name in names}
+    )
+    for name in names:
+        scene.declare(f"datasets/{name}.yaml", f"source: {{format: delta, uri: data/{name}}}\n")
+        scene.write(name, 1)
+    clock = iter(range(1000))
+    monkeypatch.setattr(noticing, "SECONDS", 1.5)
+    monkeypatch.setattr(noticing.time, "monotonic", lambda: next(clock))  # one table a tick
+    assert [scene.tick() and scene.cursor for _ in range(3)] == ["table_0", "table_1", "table_2"]
+    assert [len(scene.delivered(f"out_{name}")) for name in names] == [1, 1, 1]

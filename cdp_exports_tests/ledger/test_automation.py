@@ -64,6 +64,7 @@ def test_a_tick_waits_once(ledger: Ledger) -> None:
 def test_a_request_is_minted_and_remembered_together(ledger: Ledger) -> None:
     first = ledger.request(ENVIRONMENT, EXPORT, cause="refresh", members=["orders"], seen={"orders": "t:5"})
     second = ledger.request(ENVIRONMENT, EXPORT, cause="refresh", state="dropped", members=["orders"], seen={"orders": "t:6"})
+    assert ledger.request(ENVIRONMENT, EXPORT, cause="refresh", members=["orders"], seen={"orders": "t:5"}) == first, "by another daemon"
     ledger.request(ENVIRONMENT, "another", cause="schedule", members=["orders"], seen={})
     assert second.export_time > first.export_time
     assert [one.export for one in ledger.due(ENVIRONMENT)] == [EXPORT, "another"]
