@@ -15,7 +15,7 @@ from cdp_exports.delivery.member import Member
 from cdp_exports.delivery.pinned_audience import guarded_as_now, list_types, pinned_audience
 from cdp_exports.delivery.upstream import Upstream
 from cdp_exports.entities.export_time import ExportTime
-from cdp_exports.errors import DeclarationError, HistoryLost
+from cdp_exports.errors import DeclarationError, HistoryLost, SourceUnreadable
 from cdp_exports.evaluation.inputs import IDENTITY, Question, Since, Tables
 from cdp_exports.increments.net import net_changes
 from cdp_exports.ledger.records import Delivery, Pin, SourcePin
@@ -137,6 +137,12 @@ class Questions:
             return self._images[wanted]
         source = self._upstream.pinned(own)
         columns = list(dict.fromkeys(name for one, _ in self._audiences if one.of == audience.of for name in one.tables[one.of]))
+        there = {column.name for column in source.columns(own.upto_version)}
+        if missing := next((name for name in columns if name not in there), None):
+            raise SourceUnreadable(
+                f"The table of dataset {own.dataset}: has no column {missing} any more, which the catalog declares.",
+                next_step=f"Correct `columns` in datasets/{own.dataset}.yaml, or the table.",
+            )
         if own.after_version is None or own.after_version == own.upto_version:
             nothing = source.rows(own.upto_version).frame.select(columns).head(0)
             self._images[wanted] = nothing.with_columns(pl.lit(None, pl.String).alias("_change_type"))

@@ -125,9 +125,9 @@ def judged(member: Member, delivery: Delivery, key: Sequence[str]) -> Standings 
         return None
     alone = _is_judged_alone(member, audience)
     context = _narrowed(member.context, audience, key) if alone else member.context
-    as_kept = member.export.model_copy(update={"mode": "incremental"})  # whose evaluation tells the reasons of everybody
-    asked = replace(member, context=context, export=as_kept)
-    pin = delivery.pin.model_copy(update={"mode": "full", "way": None})
+    asked = replace(member, context=context)
+    as_kept = {**delivery.pin.definition, "mode": "incremental"}  # whose evaluation tells the reasons of everybody
+    pin = delivery.pin.model_copy(update={"mode": "full", "way": None, "definition": as_kept})
     try:
         with evaluated([Subject(asked, delivery.export_time, pin, None)], Upstream(context)) as found:
             answer = found[member.id].answer

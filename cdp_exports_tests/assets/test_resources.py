@@ -28,7 +28,7 @@ from cdp_exports_tests.assets.declared import catalog_at
 
 
 def test_resources_have_the_fields_of_their_connections() -> None:
-    ours, not_how_to_open = {"root"}, {"type", "description", "purpose", "suppress", "accepts", "shared_with"}
+    ours, not_how_to_open = {"root"}, {"type", "description", "purpose", "suppress", "accepts", "shared_with", "encrypt_to"}
     pairs = {
         LocalDestinationResource: LocalConnection,
         S3DestinationResource: S3Connection,
