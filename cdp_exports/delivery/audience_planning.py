@@ -86,9 +86,12 @@ def plan_audience(member: Member, upstream: Upstream, export_time: ExportTime, *
 
 
 def _changed(member: Member, audience: Audience, last: Delivery, definition: dict[str, Any]) -> str | None:
-    was = last.pin.sources[0].dataset
-    moved = None if same_dataset(member, was, audience.of) else f"its members were of {was!r} and are of {audience.of!r}"
-    return ", ".join(filter(None, (moved, changed(last, definition)))) or None
+    earlier = pinned_audience(last.pin)
+    contacts = (earlier.contacts if earlier else None, audience.contacts)
+    tables = [("members", last.pin.sources[0].dataset, audience.of)]
+    tables += [("contacts", contacts[0].dataset, contacts[1].dataset)] if contacts[0] and contacts[1] else []
+    said = [f"its {what} were of {was!r} and are of {now!r}" for what, was, now in tables if not same_dataset(member, was, now)]
+    return ", ".join(filter(None, (*said, changed(last, definition)))) or None
 
 
 def _same_receiver(audience: Audience, last: Delivery, definition: dict[str, Any]) -> bool:
