@@ -82,9 +82,11 @@ def inspect(member: Member, delivery: Delivery, *, against_source: bool) -> Verd
 
 def _may_withhold(member: Member, delivery: Delivery, reading: Reading) -> bool:
     """Whether fewer may have been sent than the sources say: a replay takes away who withdrew, and of fulls nobody keeps whom."""
-    if member.audience is None or not member.audience.guards or delivery.counts is None:
+    audience = member.audience
+    if audience is None or not audience.guards or delivery.counts is None:
         return False
-    return delivery.counts.held is None or delivery.counts.delivered < (reading.expected or 0)
+    of_several = audience.contacts is not None and audience.contacts.how != "explode"  # nobody keeps which contacts stood in a row
+    return of_several or delivery.counts.held is None or delivery.counts.delivered < (reading.expected or 0)
 
 
 def _manifest_differences(destination: FileDestination, delivery: Delivery) -> Iterator[str]:

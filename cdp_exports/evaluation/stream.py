@@ -15,6 +15,7 @@ class Stream:
     """`reader` gives the columns once. What the source raises meanwhile is lost on its way through Arrow, and kept in `failure`."""
 
     def __init__(self, frame: pl.LazyFrame, columns: Sequence[str], subject: str, promised_in: str, *, in_order: bool) -> None:
+        import polars as pl
         import pyarrow as pa
 
         self.failure: BaseException | None = None
@@ -24,7 +25,9 @@ class Stream:
             if column not in schema:
                 self.refuse(f"has no column {column} any more, which the catalog declares")
         wanted = frame.select(columns)
-        self.reader: Any = pa.RecordBatchReader.from_batches(wanted.collect_schema().to_frame().to_arrow().schema, self._batches(wanted))
+        self._views = pl.CompatLevel.newest()  # texts as they are, not copied
+        empty: Any = wanted.collect_schema().to_frame().to_arrow(compat_level=self._views)
+        self.reader: Any = pa.RecordBatchReader.from_batches(empty.schema, self._batches(wanted))
 
     def refuse(self, what: str) -> NoReturn:
         raise SourceUnreadable(f"{self._subject}: {what}.", next_step=f"Correct {self._promised_in}, or the table.")
@@ -35,7 +38,7 @@ class Stream:
     def _batches(self, frame: pl.LazyFrame) -> Iterator[Any]:
         try:
             for rows in frame.collect_batches(maintain_order=self._in_order, lazy=True):
-                yield from rows.to_arrow().to_batches()
+                yield from rows.to_arrow(compat_level=self._views).to_batches()
         except BaseException as exception:
             if not isinstance(exception, GeneratorExit):
                 self.failure = exception

@@ -203,7 +203,7 @@ def test_types_are_what_a_segment_sees(project: Project, tmp_path: Path) -> None
     write_deltalake(str(tmp_path / "every"), pl.DataFrame(schema=every).clear(3))
     source = DeltaTableSource(str(tmp_path / "every"))
     described = duckdb_columns(source, "every")
-    stream = Stream(source.rows(0).frame, list(described), "every", "")
+    stream = Stream(source.rows(0).frame, list(described), "every", "", in_order=False)
     relation = duckdb.connect().from_arrow(stream.reader)
     assert described == dict(zip(relation.columns, map(str, relation.types), strict=True))
     for type_name in described.values():
