@@ -26,8 +26,8 @@ class Stream:
                 self.refuse(f"has no column {column} any more, which the catalog declares")
         wanted = frame.select(columns)
         self._views = pl.CompatLevel.newest()  # texts as they are, not copied
-        empty: Any = wanted.collect_schema().to_frame().to_arrow(compat_level=self._views)
-        self.reader: Any = pa.RecordBatchReader.from_batches(empty.schema, self._batches(wanted))
+        empty = wanted.collect_schema().to_frame()
+        self.reader: Any = pa.RecordBatchReader.from_batches(empty.to_arrow(compat_level=self._views).schema, self._batches(wanted))
 
     def refuse(self, what: str) -> NoReturn:
         raise SourceUnreadable(f"{self._subject}: {what}.", next_step=f"Correct {self._promised_in}, or the table.")
