@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import Any, cast
 
-from yaml import CollectionNode, Mark, MappingNode, Node, ScalarNode, SequenceNode
+from yaml import CollectionNode, MappingNode, Mark, Node, ScalarNode, SequenceNode
 
 from cdp_exports.catalog.yaml import NotYaml, compose, read
 
