@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -89,7 +91,11 @@ def clock(tmp_path: Path, home: Path, stored_instance: DagsterInstance, monkeypa
     monkeypatch.setenv("CDP_EXPORTS_CATALOG", str(catalog))
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     with create_test_daemon_workspace_context(WorkspaceFileTarget([str(workspace)]), stored_instance) as context:
-        yield Clock(context)
+        made = Clock(context)
+        yield made
+    del made.context, context
+    with warnings.catch_warnings(action="ignore"):  # Dagster leaves its code server to end by itself, and Python says so
+        gc.collect()
 
 
 def test_no_run_is_missed_or_doubled_when_clocks_are_moved(clock: Clock) -> None:

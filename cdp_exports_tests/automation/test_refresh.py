@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
@@ -246,6 +247,6 @@ def test_a_tick_that_has_no_time_left_goes_on_in_the_next(
         scene.write(name, 1)
     clock = iter(range(1000))
     monkeypatch.setattr(noticing, "SECONDS", 1.5)
-    monkeypatch.setattr(noticing.time, "monotonic", lambda: next(clock))  # one table a tick
+    monkeypatch.setattr(noticing, "time", SimpleNamespace(monotonic=lambda: next(clock)))  # one table a tick
     assert [scene.tick() and scene.cursor for _ in range(3)] == ["table_0", "table_1", "table_2"]
     assert [len(scene.delivered(f"out_{name}")) for name in names] == [1, 1, 1]
