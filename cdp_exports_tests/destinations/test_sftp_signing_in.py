@@ -91,7 +91,7 @@ class TestKeys:
             (
                 "-----BEGIN OPENSSH " + "PRIVATE KEY-----\nAAAA\n-----END OPENSSH " + "PRIVATE KEY-----",
                 "holds no private key",
-            ),  # split for the hook
+            ),
             ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ", "holds no private key"),
             ("PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n", "puttygen"),
         ],
