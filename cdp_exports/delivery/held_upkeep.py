@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cdp_exports.delivery.held import SEQUENCE, parts, read, write_into
 from cdp_exports.delivery.held_files import Stored, compacted_path, compactions, folders_of, held_of, listed, stems_of
+from cdp_exports.delivery.staged import upload
 from cdp_exports.errors import CdpExportsError
 from cdp_exports.evaluation.inputs import KEY
 from cdp_exports.formats.parquet import frame_of
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 MOST_CHANGES = 50
 """Files of changes after the last one that holds everything: however small they are, each is a request of its own."""
-
-_CHUNK = 1 << 20
 
 
 def compact(state: FileDestination, chain: Sequence[Link], folder: Path, *, memory_limit: int) -> str | None:
@@ -55,15 +54,8 @@ def _compact(state: FileDestination, chain: Sequence[Link], folder: Path, memory
     held = held_of(chain[-1])
     assert held is not None  # it was read
     path = compacted_path(held.file, rows, sha256)
-    writer = state.open(path)
     try:
-        with staged.open("rb") as content:
-            while chunk := content.read(_CHUNK):
-                writer.write(chunk)
-        writer.close()
-    except BaseException:
-        writer.abort()
-        raise
+        upload(state, staged, path)
     finally:
         staged.unlink()
     return path

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from cdp_exports.delivery.scratch import scratch
+from cdp_exports.delivery.staged import upload
 from cdp_exports.errors import HistoryLost, TerminalError
 from cdp_exports.ledger.records import SourcePin
 from cdp_exports.sources.member_list import bytes_of, rows_of
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from cdp_exports.entities.segment import MemberList
 
 TABLE_ID = "list"
-_CHUNK = 1 << 20
 
 
 def pin_list(
@@ -104,12 +104,4 @@ def _keep(state: FileDestination, file: Path, path: str) -> None:
     there = next(state.list("lists", after=path[:-1]), None)
     if there is not None and (there.path, there.size) == (path, file.stat().st_size):
         return
-    writer = state.open(path)
-    try:
-        with file.open("rb") as content:
-            while chunk := content.read(_CHUNK):
-                writer.write(chunk)
-        writer.close()
-    except BaseException:
-        writer.abort()
-        raise
+    upload(state, file, path)

@@ -9,9 +9,10 @@ from cdp_exports.errors import HistoryLost, NotCounted
 from cdp_exports.evaluation.inputs import IDENTITY, Answer, Question
 from cdp_exports.evaluation.judging import VALUE, WITHOUT_CONTACT, Judged, key_of, keys_of
 from cdp_exports.evaluation.session import Session
-from cdp_exports.evaluation.sql import equal, numbered, quoted, text
+from cdp_exports.evaluation.sql import equal, numbered, text
 from cdp_exports.ledger.records import Funnel, Movement
 from cdp_exports.segments.audience import Audience
+from cdp_exports.segments.binding import quoted
 
 ENTERED, UPDATED, EXITED = "entered", "updated", "exited"
 LEFT_SEGMENT, DELETED, IDENTITY_CHANGED = "left_segment", "deleted", "identity_changed"

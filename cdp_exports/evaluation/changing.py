@@ -11,10 +11,11 @@ from cdp_exports.evaluation.inputs import IDENTITY, KEY, Answer, Question, Since
 from cdp_exports.evaluation.judging import Judge, Judged, funnel_of, keys_of
 from cdp_exports.evaluation.reading import Reading
 from cdp_exports.evaluation.session import Session
-from cdp_exports.evaluation.sql import among, known, numbered, quoted
+from cdp_exports.evaluation.sql import among, known, numbered
 from cdp_exports.evaluation.sweeping import Condition
 from cdp_exports.ledger.records import Funnel
 from cdp_exports.segments.audience import Audience, at
+from cdp_exports.segments.binding import quoted
 
 _BEFORE = "_change_type IN ('delete', 'update_preimage')"
 _AFTER = "_change_type IN ('insert', 'update_postimage')"

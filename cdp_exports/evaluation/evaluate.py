@@ -15,9 +15,10 @@ from cdp_exports.evaluation.judging import Judge, Judged, key_of_contacts
 from cdp_exports.evaluation.reading import Reading, together
 from cdp_exports.evaluation.redelivering import as_delivered
 from cdp_exports.evaluation.session import Session
-from cdp_exports.evaluation.sql import among, numbered, quoted
+from cdp_exports.evaluation.sql import among, numbered
 from cdp_exports.evaluation.sweeping import Condition, sweep
 from cdp_exports.segments.audience import Audience, Way, at
+from cdp_exports.segments.binding import quoted
 
 
 @contextmanager

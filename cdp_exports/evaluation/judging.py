@@ -10,10 +10,11 @@ from cdp_exports.errors import KeyNotUnique, NotCounted
 from cdp_exports.evaluation.inputs import KEY
 from cdp_exports.evaluation.reading import Reading
 from cdp_exports.evaluation.session import Session
-from cdp_exports.evaluation.sql import equal, fingerprint, numbered, quoted, text
+from cdp_exports.evaluation.sql import equal, fingerprint, numbered, text
 from cdp_exports.evaluation.sweeping import with_parts
 from cdp_exports.ledger.records import Funnel
 from cdp_exports.segments.audience import Audience, Contacts, Expression, OutputField, at
+from cdp_exports.segments.binding import quoted
 
 VALUE = "value_"
 WITHOUT_CONTACT, NO_CONSENT, SUPPRESSED, MISSING = "without_contact", "no_consent", "suppressed", "missing:"

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from cdp_exports.errors import KeyNotUnique
 from cdp_exports.evaluation.inputs import Tables
 from cdp_exports.evaluation.session import Session
-from cdp_exports.evaluation.sql import among, known, quoted
+from cdp_exports.evaluation.sql import among, known
 from cdp_exports.segments.audience import Expression, Listed, Part, at
+from cdp_exports.segments.binding import quoted
 
 if TYPE_CHECKING:
     import polars as pl

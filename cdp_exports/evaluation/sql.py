@@ -5,15 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 
-def quoted(name: str) -> str:
-    """A name as SQL has it.
-
-    >>> quoted('a"b')
-    '"a""b"'
-    """
-    return '"' + name.replace('"', '""') + '"'
-
-
 def text(value: str) -> str:
     """A text as SQL has it.
 

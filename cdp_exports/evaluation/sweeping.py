@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cdp_exports.evaluation.session import Session
-from cdp_exports.evaluation.sql import equal, quoted
+from cdp_exports.evaluation.sql import equal
 from cdp_exports.segments.audience import Part
+from cdp_exports.segments.binding import quoted
 
 
 @dataclass(frozen=True)
