@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,11 @@ class Subject:
     previous: Delivery | None  # that it goes on from; None of a full
     delivered: Delivery | None = None
     withhold: bool = True
+
+    @cached_property
+    def audience(self) -> Audience | None:
+        """The compiled segment as it was pinned."""
+        return pinned_audience(self.pin)
 
 
 def subject_of(member: Member, delivery: Delivery, *, again: bool = False, withhold: bool = True) -> Subject:
@@ -202,7 +208,7 @@ def together(subjects: Sequence[Subject]) -> list[list[Subject]]:
 
 def _meant(subject: Subject) -> dict[str, object]:
     """The versions of datasets and lists, their types, and what queries of segments say."""
-    audience = pinned_audience(subject.pin)
+    audience = subject.audience
     meant: dict[str, object] = {pin.dataset: (pin.upto_version, pin.upto_commit) for pin in subject.pin.sources}
     if audience is not None:
         meant |= {f"part {part.segment}": part for part in audience.parts}
@@ -213,7 +219,7 @@ def _meant(subject: Subject) -> dict[str, object]:
 
 def _audience(subject: Subject) -> tuple[Audience, bool]:
     """As pinned, with the consent and suppression of now; whether those are what it was pinned with."""
-    pinned = pinned_audience(subject.pin)
+    pinned = subject.audience
     if pinned is None:
         raise DeclarationError(
             "Consent was not required when this delivery was pinned, and is now.",
