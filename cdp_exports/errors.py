@@ -18,8 +18,10 @@
     │   ├── ClockSkew           export times run ahead of the ledger's clock
     │   ├── NotCounted          rows read, delivered and left out do not add up
     │   ├── NotIntact           what the destination holds differs from what was written
+    │   ├── TooManyRejected     the receiver rejected more members than the export allows
     │   └── Unexpected          a fault of this package or of a library it uses
     ├── TransientError          may pass by itself: retried                                       exit 1
+    │   └── NotApplied          and it is certain that nothing was applied
     └── Skip                    by rule, nothing is delivered now: outcome `skipped`              exit 3
 
 Each says what happened and what to do next; who catches it adds which export and which export time.
@@ -169,6 +171,10 @@ class NotIntact(TerminalError):
     code = "not_intact"
 
 
+class TooManyRejected(TerminalError):
+    code = "too_many_rejected"
+
+
 class Unexpected(TerminalError):
     code = "unexpected"
 
@@ -177,6 +183,10 @@ class TransientError(CdpExportsError):
     """May pass by itself: a connection refused or cut, a service that is busy, a database that is locked."""
 
     code = "transient"
+
+
+class NotApplied(TransientError):
+    """A call to an audience destination of which nothing was applied."""
 
 
 class Skip(CdpExportsError):

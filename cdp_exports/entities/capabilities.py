@@ -17,18 +17,49 @@ class Proof(StrEnum):
     SIZE = "size"  # only the size was compared
 
 
+class Repeat(StrEnum):
+    """What sending a batch of changes a second time does, where nobody knows whether the first time arrived."""
+
+    HARMLESS = "harmless"  # adding and removing members is the same however often it is done
+    BY_KEY = "by_key"  # the receiver knows a batch by its key, and applies it once
+    UNKNOWN = "unknown"  # it may be applied twice: asked for its outcome first, else a person decides
+
+
+@dataclass(frozen=True)
+class Known:
+    """A field that an audience destination knows, by the name that `to` gives it."""
+
+    name: str
+    about: str  # one sentence for whoever maps it
+    identity: bool = False  # members are told apart by it
+    transforms: tuple[str, ...] = ()  # applied last, unless the declared ones end in a hash already
+
+
+@dataclass(frozen=True)
+class Members:
+    """What only audience destinations say of themselves. `fields` None: they take any field."""
+
+    batch_max: int  # changes in one call
+    repeat: Repeat
+    fields: tuple[Known, ...] | None = None
+    any_of: tuple[frozenset[str], ...] = ()  # all fields of at least one of these sets must be mapped
+    takes_key: bool = True  # takes the dataset's key beside the fields
+
+
 @dataclass(frozen=True)
 class Capabilities:
-    """Limits are numbers of members or rows; None: it has none."""
+    """Limits are numbers of members or rows; None: it has none. `members` makes it an audience destination, else it takes files."""
 
-    proof: Proof
+    proof: Proof | None
     formats: frozenset[str]
     conditional_create: bool  # can create an object only where none is, decided by the store
+    accepts_people: bool = True
     accepts_accounts: bool = True  # takes a segment of accounts as it is
     hashes_identities: bool = False  # identities leave as SHA-256 hex only
     audience_max: int | None = None  # members it may hold after a delivery
     audience_min: int | None = None
     delivery_max: int | None = None  # rows of one delivery
+    members: Members | None = None
 
 
 _FILES = frozenset({"parquet", "json", "csv"})
