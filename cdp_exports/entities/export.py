@@ -11,7 +11,7 @@ from cdp_exports.entities.cadence import Cadence
 from cdp_exports.entities.file_format import CsvFormat, Format, ParquetFormat
 from cdp_exports.entities.mapping import Limits, Projection, Status
 from cdp_exports.entities.model import Declared, Id, Owner, Several, Word, each_once
-from cdp_exports.entities.templates import check_file_name, check_path
+from cdp_exports.entities.templates import check_file_name, check_path, holds_time
 
 
 class _Export(Declared):
@@ -24,8 +24,14 @@ class _Export(Declared):
     mode: Literal["incremental", "full"] = "incremental"
     """`incremental`: the first delivery is everything, each later one what changed since. `full`: everything, always."""
 
+    path: str
+    """The delivery's folder below the connection's."""
+
     file_name: str = "part-{index}-{delivery}-{attempt}"
     """The files' names without their extension."""
+
+    overwrite: bool = False
+    """Deliveries may replace each other's files under the same names: neither `path` nor `file_name` holds the whole export time."""
 
     on_history_lost: Literal["fail", "full"] = "fail"
     """What to do when what the increment needs is gone: fail and say so, or deliver everything."""
@@ -45,7 +51,7 @@ class _Export(Declared):
     formerly: Id | None = None
     """The id it had before: chains go on through the rename."""
 
-    @field_validator("path", check_fields=False)
+    @field_validator("path")
     @classmethod
     def _a_folder(cls, value: str) -> str:
         return cls._refuse(value, check_path(value))
@@ -54,6 +60,20 @@ class _Export(Declared):
     @classmethod
     def _a_file_name(cls, value: str) -> str:
         return cls._refuse(value, check_file_name(value))
+
+    @model_validator(mode="after")
+    def _deliveries_stand_apart(self) -> Self:
+        names = f"{self.path}/{self.file_name}"
+        if not holds_time(names) and not self.overwrite:
+            raise ValueError(
+                "deliveries would share a folder and their files the names: put {export_time} (or all of {year}, {month}, {day}, {hour} and"
+                " {minute}) into `path` or `file_name`, or let each delivery replace the one before: `overwrite: true` with a `file_name`"
+            )
+        if self.overwrite and holds_time(names):
+            raise ValueError("`overwrite` has no meaning where `path` or `file_name` holds the export time; leave one of them out")
+        if self.overwrite and any(unique in self.file_name for unique in ("{delivery}", "{attempt}")):
+            raise ValueError("`overwrite` needs a `file_name` that is always the same, for example `file_name: latest`")
+        return self
 
     @classmethod
     def _refuse(cls, template: str, problems: list[str]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from difflib import get_close_matches
 
 from cdp_exports.entities.export_time import ExportTime
@@ -15,8 +16,10 @@ from cdp_exports.errors import DeclarationError
 TIME_PARTS: Mapping[str, int] = {"year": 4, "month": 2, "day": 2, "hour": 2, "minute": 2}
 """Parts of the export time (UTC) and their number of digits."""
 
+_DIGITS: Mapping[str, int] = {**TIME_PARTS, "timestamp": 10}
+
 _SUBJECTS = ("environment", "connection_id", "export_id", "dataset_id", "segment_id", "member_id")
-_TIMES = ("export_time", *TIME_PARTS)
+_TIMES = ("export_time", "timestamp", *TIME_PARTS)
 
 PATH_VARIABLES: tuple[str, ...] = (*_SUBJECTS, *_TIMES)
 FILE_NAME_VARIABLES: tuple[str, ...] = (*PATH_VARIABLES, "index", "delivery", "attempt")
@@ -46,10 +49,6 @@ def check_path(template: str) -> list[str]:
         for part in template.split("/")
         if part.startswith(("_", "."))
     ]
-    if not _holds_time(template):
-        problems.append(
-            "deliveries would share a folder: put {export_time} (or all of {year}, {month}, {day}, {hour} and {minute}) into the path"
-        )
     return problems
 
 
@@ -67,6 +66,16 @@ def check_file_name(template: str) -> list[str]:
     if template.startswith(("_", ".")):
         problems.append("a data file's name does not begin with _ or . : readers take such files for hidden ones")
     return problems
+
+
+def holds_time(template: str) -> bool:
+    """Whether the whole export time stands in a template, so that no two deliveries resolve to the same.
+
+    >>> holds_time("{year}/{month}/{day}/{hour}{minute}"), holds_time("latest_{year}")
+    (True, False)
+    """
+    names = set(_names(template))
+    return bool(names & {"export_time", "timestamp"}) or names >= set(TIME_PARTS)
 
 
 def resolve_path(template: str, values: Mapping[str, str], export_time: ExportTime) -> str:
@@ -131,7 +140,7 @@ def sorts_by_time(template: str) -> bool:
     (True, False)
     """
     times = tuple(name for name in _VARIABLE.findall(template) if name in _TIMES)
-    return times in (("export_time",), tuple(TIME_PARTS))
+    return times in (("export_time",), ("timestamp",), tuple(TIME_PARTS))
 
 
 def folder_pattern(template: str, values: Mapping[str, str]) -> str:
@@ -140,8 +149,8 @@ def folder_pattern(template: str, values: Mapping[str, str]) -> str:
     >>> folder_pattern("{dataset_id}/{export_time}", {"dataset_id": "orders"})
     'orders/{year}{month}{day}{hour}{minute}'
     """
-    open_time = {name: f"{{{name}}}" for name in TIME_PARTS}
-    return _fill(template, {**values, **open_time, "export_time": "".join(open_time.values())})
+    open_time = {name: f"{{{name}}}" for name in _DIGITS}
+    return _fill(template, {**values, **open_time, "export_time": "".join(open_time[name] for name in TIME_PARTS)})
 
 
 def export_time_of(template: str, values: Mapping[str, str], folder: str) -> ExportTime | None:
@@ -156,17 +165,21 @@ def export_time_of(template: str, values: Mapping[str, str], folder: str) -> Exp
         if name in seen:
             return f"(?P={name})"
         seen.add(name)
-        return rf"(?P<{name}>[0-9]{{{TIME_PARTS[name]}}})"
+        return rf"(?P<{name}>[0-9]{{{_DIGITS[name]}}})"
 
     pieces = re.split(r"\{([a-z]+)\}", folder_pattern(template, values))
     expression = "".join(digits(piece) if i % 2 else re.escape(piece) for i, piece in enumerate(pieces))
     found = re.fullmatch(expression, folder)
-    if found is None or seen != set(TIME_PARTS):
+    if found is None or not (seen >= set(TIME_PARTS) or "timestamp" in seen):
         return None
     try:
-        return ExportTime.parse("".join(found[name] for name in TIME_PARTS))
+        if seen >= set(TIME_PARTS):
+            export_time = ExportTime.parse("".join(found[name] for name in TIME_PARTS))
+        else:
+            export_time = ExportTime(datetime.fromtimestamp(int(found["timestamp"]), UTC))
     except DeclarationError:
         return None
+    return export_time if _fill(template, {**values, **_time_values(export_time)}) == folder else None
 
 
 def _names(template: str) -> list[str]:
@@ -192,15 +205,10 @@ def _check_characters(text: str) -> list[str]:
     return []
 
 
-def _holds_time(template: str) -> bool:
-    names = set(_names(template))
-    return "export_time" in names or names >= set(TIME_PARTS)
-
-
 def _time_values(export_time: ExportTime) -> dict[str, str]:
     key = str(export_time)
     parts = {"year": key[:4], "month": key[4:6], "day": key[6:8], "hour": key[8:10], "minute": key[10:]}
-    return {"export_time": key, **parts}
+    return {"export_time": key, "timestamp": f"{int(export_time.at.timestamp()):010}", **parts}
 
 
 def _fill(template: str, values: Mapping[str, str]) -> str:

@@ -28,12 +28,30 @@ def test_lists_are_taken_for_tuples_and_items_stay_strict() -> None:
 
 
 @pytest.mark.parametrize(
+    "declared",
+    [
+        {"path": "{dataset_id}", "file_name": "orders_{export_time}"},
+        {"path": "{dataset_id}", "file_name": "orders_{timestamp}"},
+        {"path": "{year}/{month}/{day}", "file_name": "{hour}{minute}"},
+        {"path": "{dataset_id}", "file_name": "latest", "overwrite": True},
+        {"path": "{dataset_id}/{year}{month}", "file_name": "month", "overwrite": True},
+    ],
+)
+def test_deliveries_in_one_folder(declared: dict[str, Any]) -> None:
+    assert DatasetExport.model_validate(EXPORT | declared).path == declared["path"]
+
+
+@pytest.mark.parametrize(
     ("model", "declared", "says"),
     [
         (DatasetExport, EXPORT | {"datasets": []}, "at least 1 item"),
         (DatasetExport, EXPORT | {"datasets": ["a", "b", "a"]}, "'a' is named twice"),
         (DatasetExport, EXPORT | {"mode": "full", "changes": "all"}, "no meaning with `mode: full`"),
         (DatasetExport, EXPORT | {"path": "{dataset_id}"}, "would share a folder"),
+        (DatasetExport, EXPORT | {"path": "{dataset_id}/{year}{month}{day}", "file_name": "{hour}"}, "would share a folder"),
+        (DatasetExport, EXPORT | {"overwrite": True}, "`overwrite` has no meaning"),
+        (DatasetExport, EXPORT | {"path": "in", "file_name": "{timestamp}", "overwrite": True}, "`overwrite` has no meaning"),
+        (DatasetExport, EXPORT | {"path": "in", "overwrite": True}, "always the same"),
         (DatasetExport, EXPORT | {"path": "{segment_id}/{export_time}"}, "write {dataset_id}"),
         (DatasetExport, EXPORT | {"path": "../{export_time}"}, "not allowed"),
         (DatasetExport, EXPORT | {"file_name": "a/b"}, "holds no /"),

@@ -17,6 +17,7 @@ from cdp_exports.entities.templates import (
     check_path,
     export_time_of,
     folder_pattern,
+    holds_time,
     member_folder,
     resolve_file_name,
     resolve_path,
@@ -38,13 +39,13 @@ literals = st.text(st.characters(exclude_characters="{}/\\", exclude_categories=
 pieces = literals | st.sampled_from([f"{{{name}}}" for name in PATH_VARIABLES])
 parts = st.lists(pieces, min_size=1, max_size=4).map("".join)
 paths = st.lists(parts, min_size=1, max_size=4).map("/".join)
-templates = paths | paths.map("{{export_time}}/{}".format)
+templates = paths | paths.map("{{export_time}}/{}".format) | paths.map("{{timestamp}}{}".format)
 
 
 @settings(deadline=None, max_examples=200)
 @given(template=templates, at=export_times, values=st.fixed_dictionaries(dict.fromkeys(VALUES, ids)))
 def test_what_passes_the_check_can_be_read_back(template: str, at: ExportTime, values: dict[str, str]) -> None:
-    if check_path(template):
+    if check_path(template) or not holds_time(template):
         return
     folder = resolve_path(template, values, at)
     assert export_time_of(template, values, folder) == at
@@ -55,7 +56,7 @@ def test_what_passes_the_check_can_be_read_back(template: str, at: ExportTime, v
 @settings(deadline=None, max_examples=200)
 @given(template=templates, at=export_times, later=export_times)
 def test_two_times_never_share_a_folder(template: str, at: ExportTime, later: ExportTime) -> None:
-    if check_path(template):
+    if check_path(template) or not holds_time(template):
         return
     same = resolve_path(template, VALUES, at) == resolve_path(template, VALUES, later)
     assert same == (at == later)
@@ -90,6 +91,7 @@ def test_two_members_share_folders_only_where_their_patterns_agree() -> None:
         ("{dataset_id}/exportTime={export_time}", "orders/exportTime=202612010203"),
         ("{environment}/{export_id}/{year}/{month}/{day}/{hour}{minute}/x", "acme/to_lake/2026/12/01/0203/x"),
         ("a b/é={export_time}", "a b/é=202612010203"),
+        ("at={timestamp}", "at=1796090580"),
     ],
 )
 def test_folders(template: str, folder: str) -> None:
@@ -102,8 +104,6 @@ def test_folders(template: str, folder: str) -> None:
     [
         ("{dataset}/{export_time}", "did you mean {dataset_id}?"),
         ("{nonsense_entirely}/{export_time}", "known are"),
-        ("{dataset_id}", "would share a folder"),
-        ("{dataset_id}/{year}{month}{day}", "would share a folder"),
         ("{dataset_id/{export_time}", "braces"),
         ("{}/{export_time}", "braces"),
         ("{{dataset_id}}/{export_time}", "braces"),
@@ -123,6 +123,20 @@ def test_folders(template: str, folder: str) -> None:
 )
 def test_wrong_folders(template: str, says: str) -> None:
     assert any(says in problem for problem in check_path(template))
+
+
+@pytest.mark.parametrize(
+    ("template", "holds"),
+    [
+        ("{export_time}", True),
+        ("a{timestamp}", True),
+        ("{day}.{month}.{year}/{hour}{minute}", True),
+        ("{dataset_id}/{year}{month}{day}", False),
+        ("{dataset_id}", False),
+    ],
+)
+def test_templates_that_hold_the_time(template: str, holds: bool) -> None:
+    assert holds_time(template) == holds
 
 
 def test_a_folder_without_the_time_is_no_delivery() -> None:
