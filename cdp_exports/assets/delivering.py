@@ -94,7 +94,7 @@ def _deliver(
     failed: list[CdpExportsError],
 ) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
     export = catalog.exports[export_id]
-    tag_run(dagster, run_tags(export_id, export))
+    tag_run(dagster, run_tags(catalog, export_id))
     export_time = _export_time(dagster)
     resources = {export.connection: getattr(dagster.resources, resource_key(export.connection))}
     context = step_context(catalog, dagster.instance, resources, watcher.progress)

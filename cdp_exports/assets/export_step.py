@@ -101,7 +101,7 @@ def member_spec(
         deps=deps,
         group_name=GROUPS[export.kind],
         kinds={export.format.type, connection.type},
-        tags={**run_tags(export_id, export), "cdp/connection_type": connection.type},
+        tags={**run_tags(catalog, export_id), "cdp/connection_type": connection.type},
         owners=export.owners,
         description=export.description or description,
         skippable=True,

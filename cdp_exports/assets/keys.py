@@ -12,7 +12,6 @@ from typing import Literal
 from dagster import AssetKey
 
 from cdp_exports.catalog.catalog import Catalog
-from cdp_exports.entities.export import Export
 
 Kind = Literal["dataset", "segment"]
 
@@ -44,9 +43,15 @@ def export_key(kind: Kind, export_id: str, member: str) -> AssetKey:
     return AssetKey([GROUPS[kind], export_id, member])
 
 
-def run_tags(export_id: str, export: Export) -> dict[str, str]:
+def run_tags(catalog: Catalog, export_id: str) -> dict[str, str]:
     """The tags of an export's runs; its assets have them too."""
-    return {FAMILY: FAMILIES[export.kind], "cdp/export": export_id, "cdp/connection": export.connection}
+    export = catalog.exports[export_id]
+    return {
+        FAMILY: FAMILIES[export.kind],
+        "cdp/environment": catalog.environment.name,
+        "cdp/export": export_id,
+        "cdp/connection": export.connection,
+    }
 
 
 def op_name(environment: str, export_id: str) -> str:

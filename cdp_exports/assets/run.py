@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -47,10 +47,12 @@ def run_in_process(
     full: bool = False,
     progress: Progress = silent,
     log_level: str = "CRITICAL",
+    resources: Mapping[str, Any] | None = None,
 ) -> Run:
     """Execute the code location's implicit asset job for one export at one export time (default: a new one).
 
-    `log_level` is what Dagster prints on this terminal; the instance records everything whatever it is.
+    `log_level` is what Dagster prints on this terminal; the instance records everything whatever it is. `resources`: those of a
+    code location, where it may have put its own in the place of a connection's.
 
     Raises:
         DeclarationError: no such export or member, a secret's variable is not set, an export time in the future.
@@ -68,7 +70,9 @@ def run_in_process(
         ledger.note_time(environment, export_id, export_time)
     instance.add_dynamic_partitions(partitions_name(environment, export_id), [str(export_time)])
     terminal = _Terminal(progress)
-    definitions = Definitions(assets=[assets_of(alone, export_id, terminal)], resources=connection_resources(alone))
+    declared = connection_resources(alone)
+    provided = {key: resources[key] for key in declared if key in resources} if resources else {}
+    definitions = Definitions(assets=[assets_of(alone, export_id, terminal)], resources={**declared, **provided})
     config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": log_level}}}}
     if full:
         config["ops"] = {op_name(environment, export_id): {"config": {"full": True}}}
@@ -77,7 +81,7 @@ def run_in_process(
         instance=instance,
         partition_key=str(export_time),
         asset_selection=[export_key(export.kind, export_id, member) for member in selected],
-        tags=run_tags(export_id, export),
+        tags=run_tags(catalog, export_id),
         raise_on_error=False,
     )
     cancelled = terminal.cancelled

@@ -19,7 +19,7 @@ def run_request(catalog: Catalog, export_id: str, export_time: ExportTime, membe
         run_key=run_key,
         partition_key=str(export_time),
         asset_selection=[export_key(export.kind, export_id, member) for member in members],
-        tags=run_tags(export_id, export),
+        tags=run_tags(catalog, export_id),
     )
 
 

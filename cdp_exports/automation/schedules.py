@@ -28,7 +28,7 @@ def export_schedules(catalog: Catalog) -> list[ScheduleDefinition]:
 def _schedule(catalog: Catalog, export_id: str, cadence: Cadence) -> ScheduleDefinition:
     export = catalog.exports[export_id]
     partitions = partitions_name(catalog.environment.name, export_id)
-    tags = run_tags(export_id, export)
+    tags = run_tags(catalog, export_id)
     crons, zone = cadence.to_crons(catalog.environment.time_zone)
 
     def evaluate(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:

@@ -28,10 +28,15 @@ def schedules_on(catalog: Catalog, instance: DagsterInstance) -> dict[str, bool 
         # DECLARED_IN_CODE: nobody has touched the toggle, `active` decides
         if state.status.value in {"RUNNING", "STOPPED"}:
             switched[state.instigator_name] = switched.get(state.instigator_name, False) or state.status.value == "RUNNING"
-    return {
-        export_id: switched.get(op_name(catalog.environment.name, export_id), export.active) if export.schedule else None
-        for export_id, export in catalog.exports.items()
-    }
+    on: dict[str, bool | None] = {}
+    for export_id, export in catalog.exports.items():
+        if export.schedule is None:
+            on[export_id] = None
+        elif export.schedule.after:  # what may stand in the instance is of a schedule that it had before
+            on[export_id] = export.active
+        else:
+            on[export_id] = switched.get(op_name(catalog.environment.name, export_id), export.active)
+    return on
 
 
 def switch(catalog: Catalog, instance: DagsterInstance, exports: Iterable[str], folders: Iterable[Path], *, on: bool) -> list[str]:
