@@ -15,6 +15,7 @@ from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.catalog.check import check
 from cdp_exports.catalog.explain import At, explain
 from cdp_exports.catalog.references import REFERENCES, dangling
+from cdp_exports.catalog.settled import settled_exports
 from cdp_exports.catalog.yaml import NotYaml, compose, line_at, read
 from cdp_exports.entities.connection import Connection
 from cdp_exports.entities.dataset import Dataset
@@ -94,6 +95,7 @@ class _Loading:
             self._refuse_at(file, dangling(folder, value, self._names))
         # with a wrong environment.yaml the other rules are still judged, in one that no catalog can have and that allows most
         known = environment or Environment.model_construct(name="?", audience="accounts")
+        self._declared["exports"] = settled_exports(self._declared["exports"], self._declared["connections"])
         catalog = Catalog(self._folder.parent, known, **self._declared)
         for finding in check(catalog, self._names):
             self._refuse_at(finding.file, [(finding.at, finding.message)])

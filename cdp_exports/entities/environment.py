@@ -33,7 +33,7 @@ class Environment(Declared):
     @field_validator("state")
     @classmethod
     def _a_folder_alone(cls, value: Connection | None) -> Connection | None:
-        for name in ("purpose", "suppress", "accepts"):
+        for name in ("purpose", "suppress", "accepts", "lower_case"):
             if value is not None and name in value.model_fields_set:
                 raise WrongItem("nobody receives what is kept here; this belongs to a connection", item=name)
         return value

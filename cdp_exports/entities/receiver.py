@@ -47,6 +47,10 @@ class Receiver(Declared):
     """The OpenPGP public keys that files are encrypted to, so that each of their owners can read them: files, relative to the
     catalog's parent folder, or `{env: NAME}` with the armored text. Default: files are not encrypted."""
 
+    lower_case: bool = False
+    """Whether the folders below the connection's are created in lower case, for receivers that demand it: `exportTime=` becomes
+    `exporttime=`. File names keep their case."""
+
     accepts: Annotated[Several[Literal["people", "accounts"]], Field(min_length=1)] = ("people", "accounts")
     """Whom the receiver takes: `[people]` for a tool that cannot take accounts."""
 

@@ -78,6 +78,15 @@ def holds_time(template: str) -> bool:
     return bool(names & {"export_time", "timestamp"}) or names >= set(TIME_PARTS)
 
 
+def in_lower_case(template: str) -> str:
+    """The same template with everything that stands for itself in lower case; ids are.
+
+    >>> in_lower_case("CRM/{dataset_id}/exportTime={export_time}")
+    'crm/{dataset_id}/exporttime={export_time}'
+    """
+    return template.lower()  # the names of variables are lower case already
+
+
 def resolve_path(template: str, values: Mapping[str, str], export_time: ExportTime) -> str:
     """The folder of one delivery, relative to the connection's.
 

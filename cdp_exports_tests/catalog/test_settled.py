@@ -1,0 +1,43 @@
+"""What an export's connection decides, and who wins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cdp_exports.catalog.load import load
+from cdp_exports.entities.export_time import ExportTime
+from cdp_exports.entities.templates import resolve_path
+from cdp_exports_tests.catalog.declaring import problems, write
+
+LOWER = "type: local\nfolder: Exports\nlower_case: true\n"
+AT = ExportTime.parse("202612010200")
+
+
+@pytest.mark.parametrize(
+    ("path", "lower", "folder"),
+    [
+        ("", True, "orders/exporttime=202612010200"),
+        ("", False, "orders/exportTime=202612010200"),
+        ("path: Partner/{dataset_id}/T{export_time}\n", True, "partner/orders/t202612010200"),
+    ],
+)
+def test_lower_case_folders(tmp_path: Path, path: str, lower: bool, folder: str) -> None:
+    connection = LOWER if lower else "type: local\nfolder: Exports\n"
+    export = f"kind: dataset\nconnection: lake\ndatasets: [orders]\n{path}"
+    catalog = load(write(tmp_path, {"connections/lake.yaml": connection, "exports/to_lake.yaml": export}))
+    values = {"dataset_id": "orders"}
+    assert resolve_path(catalog.exports["to_lake"].path, values, AT) == folder
+
+
+def test_collisions_are_judged_on_the_result(tmp_path: Path) -> None:
+    export = "kind: dataset\nconnection: lake\ndatasets: [orders]\n"
+    files = {
+        "exports/one.yaml": export + "path: Orders/{export_time}\n",
+        "exports/two.yaml": export + "path: orders/{export_time}\n",
+        "exports/to_lake.yaml": None,
+    }
+    load(write(tmp_path / "as-written", files))
+    (problem,) = problems(write(tmp_path / "lower", files | {"connections/lake.yaml": LOWER}))
+    assert "the folder of 'orders' of the export 'one'" in problem
