@@ -10,7 +10,7 @@ from sqlalchemy import JSON, DateTime, Dialect, String
 from sqlalchemy.types import TypeDecorator
 
 from cdp_exports.entities.export_time import ExportTime
-from cdp_exports.ledger.records import State
+from cdp_exports.ledger.records import BatchState, State
 
 Record = TypeVar("Record", bound=BaseModel)
 
@@ -71,3 +71,16 @@ class StateWord(TypeDecorator[State]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> State | None:
         return None if value is None else State(value)
+
+
+class BatchStateWord(TypeDecorator[BatchState]):
+    """What is known of a batch, as its word."""
+
+    impl = String(16)
+    cache_ok = True
+
+    def process_bind_param(self, value: BatchState | None, dialect: Dialect) -> str | None:
+        return None if value is None else value.value
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> BatchState | None:
+        return None if value is None else BatchState(value)

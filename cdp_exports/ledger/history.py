@@ -20,7 +20,7 @@ def skip(connection: Connection, record: SkipRecord) -> None:
 
 
 def newest(connection: Connection, environment: str, export: str | None, limit: int) -> list[Delivery | SkipRecord]:
-    """By export time, then by when it was pinned or skipped."""
+    """By export time, then by when it was committed, pinned or skipped."""
 
     def of(query: Select[*tuple[Any, ...]], table: Table, moment: str) -> Select[*tuple[Any, ...]]:
         query = query.where(table.c.environment == environment)
@@ -57,4 +57,5 @@ def _waiting(one: due.Due) -> list[SkipRecord]:
 
 
 def _order(event: Delivery | SkipRecord) -> tuple[ExportTime, Any]:
-    return event.export_time, event.pinned_at if isinstance(event, Delivery) else event.at
+    """A delivery that was committed in the end stands before the failures on the way there."""
+    return event.export_time, event.committed_at or event.pinned_at if isinstance(event, Delivery) else event.at

@@ -7,12 +7,29 @@ from datetime import datetime
 from typing import Literal
 
 from cdp_exports.entities.export_time import ExportTime
-from cdp_exports.ledger import attempts, cadences, clock, delivered, deliveries, due, export_times, files, history, leases, missed, signals
+from cdp_exports.ledger import (
+    attempts,
+    batches,
+    cadences,
+    clock,
+    delivered,
+    deliveries,
+    due,
+    export_times,
+    failing,
+    files,
+    history,
+    leases,
+    missed,
+    runs,
+    signals,
+)
 from cdp_exports.ledger.database import Database
 from cdp_exports.ledger.delivered import Delivered
 from cdp_exports.ledger.due import Due, DueState
 from cdp_exports.ledger.migration import bring_up_to_date
-from cdp_exports.ledger.records import Attempt, Counts, Delivery, FileRecord, Lease, Link, SkipRecord, State
+from cdp_exports.ledger.records import Attempt, BatchState, Counts, Delivery, FileRecord, Lease, Link, SentBatch, SkipRecord, State
+from cdp_exports.ledger.runs import AtWork
 from cdp_exports.ledger.signals import Signal
 
 
@@ -225,6 +242,30 @@ class Ledger:
         with self._database.write() as connection:
             files.removed(connection, attempt_id, paths)
 
+    # -- the journal of batches sent to audience destinations
+    def begin_batch(self, lease: Lease, batch: SentBatch) -> None:
+        """Write a batch down before it is sent. Fenced."""
+        with self._database.write() as connection:
+            batches.begin(connection, lease, batch)
+
+    def end_batch(self, batch_id: str, state: BatchState, rejected: str | None = None) -> None:
+        """What became of a batch. Once it is done, that stands."""
+        with self._database.write() as connection:
+            batches.end(connection, batch_id, state, rejected)
+
+    def unsettled_batches(self, environment: str, exports: tuple[str, ...], members: tuple[str, ...]) -> list[SentBatch]:
+        """Batches that no committed delivery's state tells of yet, in the order in which they were sent."""
+        with self._database.read() as connection:
+            return batches.unsettled(connection, environment, exports, members)
+
+    def commit_batches(self, lease: Lease, attempt: Attempt, *, counts: Counts, settled: Iterable[str]) -> Delivery:
+        """State committed; what became of these batches is in the state that `counts` names. One transaction. Fenced."""
+        with self._database.write() as connection:
+            deliveries.publishing(connection, lease, attempt.id, counts)
+            committed = deliveries.commit(connection, attempt.delivery_id, attempt.id, counts=counts, delivered=(), run_id=attempt.run_id)
+            batches.settle(connection, attempt.delivery_id, settled)
+            return committed
+
     # -- what happened
     def skip(self, record: SkipRecord) -> None:
         with self._database.write() as connection:
@@ -329,3 +370,37 @@ class Ledger:
         """Remember times at which a run should have been; the next commit of each member covers them."""
         with self._database.write() as connection:
             missed.note(connection, environment, export, members, times, why=why, noticed_by=noticed_by)
+
+    # -- runs, and whether their processes are alive
+    def run_begins(self, environment: str, run_id: str, export: str, export_time: ExportTime, members: Sequence[str]) -> None:
+        """A run is at work, also one that ended and tries again."""
+        with self._database.write() as connection:
+            runs.begin(connection, environment, run_id, export, export_time, members)
+
+    def run_seen(self, environment: str, run_id: str, *, ended: bool = False) -> None:
+        """A run is alive now; `ended`: and leaves in good order."""
+        with self._database.write() as connection:
+            runs.seen(connection, environment, run_id, ended=ended)
+
+    def silent_runs(self, environment: str, *, seconds: float) -> list[AtWork]:
+        """Runs that did not end and were not seen alive for so long."""
+        with self._database.read() as connection:
+            return runs.silent(connection, environment, seconds)
+
+    def unknown_runs(self, environment: str, run_ids: Sequence[str]) -> list[str]:
+        """Which of these runs never came so far as to be seen."""
+        with self._database.read() as connection:
+            return runs.unknown(connection, environment, run_ids)
+
+    def run_died(self, one: AtWork, why: Iterable[SkipRecord]) -> bool:
+        """Remember that a run's process died; False: somebody else did, or it was seen again."""
+        with self._database.write() as connection:
+            closed = runs.close(connection, one)
+            for record in why if closed else ():
+                history.skip(connection, record)
+            return closed
+
+    def failures_in_a_row(self, environment: str, exports: Sequence[str]) -> dict[tuple[str, str], int]:
+        """By export and member, at how many export times it failed since its last delivery; none of those that did not."""
+        with self._database.read() as connection:
+            return failing.in_a_row(connection, environment, exports)

@@ -117,6 +117,15 @@ class Held(_Record):
     guards: tuple[SourcePin, ...] = ()
 
 
+class Rejections(_Record):
+    """Members that an audience destination did not take, by its reasons. `file`, relative to the state folder, has one row each:
+    the identity hashed, the reason, and how many deliveries in a row it was rejected by."""
+
+    file: str
+    reasons: dict[str, int]
+    again: int  # of them, those that the delivery before had rejected already
+
+
 class Counts(_Record):
     """Rows of a delivery: received = delivered + left out + failed; delivered = inserted + updated + deleted.
 
@@ -134,6 +143,40 @@ class Counts(_Record):
     funnel: Funnel | None = None
     movement: Movement | None = None
     held: Held | None = None
+    rejections: Rejections | None = None  # of those that failed
+    batches: int | None = None  # calls to an audience destination
+
+
+class BatchState(StrEnum):
+    """What is known of a batch of changes to an audience."""
+
+    SENDING = "sending"  # written down before it was sent: nobody knows yet
+    DONE = "done"  # the receiver answered
+    VOID = "void"  # nothing of it was applied
+    UNKNOWN = "unknown"  # nobody will know: some of it may have been applied
+
+
+class SentBatch(_Record):
+    """One batch of changes to an audience, as the journal has it. `id` is its idempotency key.
+
+    Its changes are `rows` rows from the row `first` of `outbox`, a file in the state folder; `digest` is of what was sent.
+    `rejected`: a file with those rows that were not taken, once that is known and where there are some.
+    """
+
+    id: str
+    environment: str
+    export: str
+    member: str
+    delivery_id: str
+    attempt_id: str
+    place: str  # the destination's
+    audience: str
+    outbox: str
+    first: int
+    rows: int
+    digest: str
+    state: BatchState = BatchState.SENDING
+    rejected: str | None = None
 
 
 class Attempt(_Record):

@@ -22,10 +22,10 @@ from sqlalchemy import (
     text,
 )
 
-from cdp_exports.ledger.column_types import Document, ExportTimeKey, StateWord, UtcTimestamp
+from cdp_exports.ledger.column_types import BatchStateWord, Document, ExportTimeKey, StateWord, UtcTimestamp
 from cdp_exports.ledger.records import Counts, Pin
 
-REVISION = "0002"
+REVISION = "0004"
 """The newest revision under `migrations/versions`: what this version of the package reads and writes."""
 
 VERSION_TABLE = "cdp_ledger_version"
@@ -205,4 +205,48 @@ cadences = Table(
     Column("export", Name, primary_key=True),
     Column("cadence", Text, nullable=False),
     Column("since", UtcTimestamp, nullable=False),
+)
+
+runs = Table(
+    "cdp_runs",
+    metadata,
+    Column("environment", Name, primary_key=True),
+    Column("run_id", Name, primary_key=True),
+    Column("export", Name, nullable=False),
+    Column("export_time", ExportTimeKey, nullable=False),
+    Column("members", JSON, nullable=False),
+    Column("seen_at", UtcTimestamp, nullable=False),
+    Column("ended", Boolean, nullable=False, server_default=false()),
+)
+
+batches = Table(
+    "cdp_batches",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("id", Uuid, nullable=False, unique=True),
+    Column("environment", Name, nullable=False),
+    Column("export", Name, nullable=False),
+    Column("member", Name, nullable=False),
+    Column("delivery_id", Uuid, ForeignKey("cdp_deliveries.id"), nullable=False),
+    Column("attempt_id", Uuid, ForeignKey("cdp_attempts.id"), nullable=False),
+    Column("place", Text, nullable=False),
+    Column("audience", Name, nullable=False),
+    Column("outbox", Text, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("state", BatchStateWord, nullable=False),
+    Column("rejected", Text),
+    Column("sent_at", UtcTimestamp, nullable=False),
+    Column("answered_at", UtcTimestamp),
+    Column("settled_by", Uuid, ForeignKey("cdp_deliveries.id")),  # the delivery whose state says what became of it
+)
+
+Index(
+    "cdp_batches_unsettled",
+    batches.c.environment,
+    batches.c.export,
+    batches.c.member,
+    sqlite_where=text("settled_by IS NULL"),
+    postgresql_where=text("settled_by IS NULL"),
 )

@@ -24,14 +24,14 @@ NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "next"
+down_revision = "REVISION"
 
 
 def upgrade():
     with op.batch_alter_table("cdp_skips") as table:
         table.add_column(sa.Column("seen", sa.Boolean, nullable=False, server_default=sa.false()))
-"""
+""".replace("REVISION", REVISION)
 
 
 @pytest.fixture
@@ -39,9 +39,9 @@ def newer_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.Mon
     """As a later version of this package, with one more revision, until `undo()`."""
     scripts = tmp_path / "migrations"
     shutil.copytree(migration.SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
-    (scripts / "versions" / "0003_next.py").write_text(NEXT)
+    (scripts / "versions" / "next.py").write_text(NEXT)
     monkeypatch.setattr(migration, "SCRIPTS", scripts)
-    monkeypatch.setattr(migration, "REVISION", "0003")
+    monkeypatch.setattr(migration, "REVISION", "next")
     return monkeypatch
 
 
@@ -57,7 +57,7 @@ def test_the_revisions_make_the_tables(ledger_url: str) -> None:
 
 def test_an_older_ledger_is_migrated(ledger_url: str, newer_package: pytest.MonkeyPatch) -> None:
     with newer_package.context() as older:
-        older.setattr(migration, "REVISION", "0002")
+        older.setattr(migration, "REVISION", REVISION)
         ledger = Ledger.open(ledger_url)
         deliver(ledger, lease(ledger), delivery(minute(2)), "a")
         before = ledger.history(ENVIRONMENT)
@@ -73,15 +73,15 @@ def test_an_older_ledger_is_migrated(ledger_url: str, newer_package: pytest.Monk
 def test_a_newer_ledger_is_refused(ledger_url: str, newer_package: pytest.MonkeyPatch) -> None:
     Ledger.open(ledger_url).close()
     newer_package.undo()
-    with pytest.raises(LedgerNewer, match=f"revision 0003; this version of cdp-exports knows revisions up to {REVISION}"):
+    with pytest.raises(LedgerNewer, match=f"revision next; this version of cdp-exports knows revisions up to {REVISION}"):
         Ledger.open(ledger_url)
 
 
 def test_a_migration_that_breaks_off_leaves_the_ledger_as_it_was(ledger_url: str, newer_package: pytest.MonkeyPatch) -> None:
     with newer_package.context() as older:
-        older.setattr(migration, "REVISION", "0002")
+        older.setattr(migration, "REVISION", REVISION)
         Ledger.open(ledger_url).close()
-    broken = migration.SCRIPTS / "versions" / "0003_next.py"
+    broken = migration.SCRIPTS / "versions" / "next.py"
     broken.write_text(NEXT + "    raise RuntimeError('power cut')\n")
     with pytest.raises(RuntimeError):
         Ledger.open(ledger_url)
