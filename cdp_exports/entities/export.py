@@ -9,6 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationInfo, field_validator, model_
 from cdp_exports.entities import mapping
 from cdp_exports.entities.cadence import Cadence
 from cdp_exports.entities.file_format import CsvFormat, Format, ParquetFormat
+from cdp_exports.entities.macros import translated
 from cdp_exports.entities.mapping import Limits, Projection, Status
 from cdp_exports.entities.model import Declared, Id, Owner, Several, Word, each_once
 from cdp_exports.entities.templates import check_file_name, check_path, holds_time
@@ -54,12 +55,14 @@ class _Export(Declared):
     @field_validator("path")
     @classmethod
     def _a_folder(cls, value: str) -> str:
-        return cls._refuse(value, check_path(value))
+        template = translated(value)
+        return cls._refuse(template, check_path(template))
 
     @field_validator("file_name")
     @classmethod
     def _a_file_name(cls, value: str) -> str:
-        return cls._refuse(value, check_file_name(value))
+        template = translated(value)
+        return cls._refuse(template, check_file_name(template))
 
     @model_validator(mode="after")
     def _deliveries_stand_apart(self) -> Self:

@@ -22,7 +22,7 @@ _SUBJECTS = ("environment", "connection_id", "export_id", "dataset_id", "segment
 _TIMES = ("export_time", "timestamp", *TIME_PARTS)
 
 PATH_VARIABLES: tuple[str, ...] = (*_SUBJECTS, *_TIMES)
-FILE_NAME_VARIABLES: tuple[str, ...] = (*PATH_VARIABLES, "index", "delivery", "attempt")
+FILE_NAME_VARIABLES: tuple[str, ...] = (*PATH_VARIABLES, "index", "number", "delivery", "attempt")
 
 MAX_NAME = 255
 """Bytes (UTF-8) in the name of a file or folder, as file systems allow."""
@@ -97,13 +97,15 @@ def resolve_path(template: str, values: Mapping[str, str], export_time: ExportTi
 
 
 def resolve_file_name(template: str, values: Mapping[str, str], export_time: ExportTime, *, index: int, extension: str) -> str:
-    """The name of the file with this index (0, 1, ...). Without `{index}` the second file ends in `_2`, the third in `_3`.
+    """The name of the file with this index (0, 1, ...). `{number}` counts from 1.
+
+    Without `{index}` and `{number}` the second file ends in `_2`, the third in `_3`.
 
     Raises:
         DeclarationError: a value is missing, or the result is no safe name or longer than 255 bytes.
     """
-    stem = _fill(template, {**values, **_time_values(export_time), "index": f"{index:05d}"})
-    suffix = f"_{index + 1}" if index and "{index}" not in template else ""
+    stem = _fill(template, {**values, **_time_values(export_time), "index": f"{index:05d}", "number": str(index + 1)})
+    suffix = f"_{index + 1}" if index and not {"index", "number"} & set(_names(template)) else ""
     name = f"{stem}{suffix}{extension}"
     if "/" in name:
         raise DeclarationError(f"The file name {name!r} holds a /.", next_step="Correct `file_name`.")

@@ -147,6 +147,7 @@ def test_a_folder_without_the_time_is_no_delivery() -> None:
     ("template", "names"),
     [
         ("part-{index}-{delivery}-{attempt}", ["part-00000-d1-1.parquet", "part-00001-d1-1.parquet"]),
+        ("{member_id}_{number}", ["orders_1.parquet", "orders_2.parquet"]),
         ("{dataset_id} {year}-{month}-{day}", ["orders 2026-12-01.parquet", "orders 2026-12-01_2.parquet"]),
     ],
 )
