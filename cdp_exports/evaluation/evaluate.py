@@ -13,6 +13,7 @@ from cdp_exports.evaluation.held import held, identities_fit
 from cdp_exports.evaluation.inputs import Answer, Question, Tables
 from cdp_exports.evaluation.judging import Judge, Judged, key_of_contacts
 from cdp_exports.evaluation.reading import Reading, together
+from cdp_exports.evaluation.reconciling import reconciled
 from cdp_exports.evaluation.redelivering import as_delivered
 from cdp_exports.evaluation.session import Session
 from cdp_exports.evaluation.sql import among, numbered
@@ -117,6 +118,8 @@ class _Evaluation:
         return answers
 
     def _answer(self, question: Question, judge: Judge, judged: Judged) -> Answer:
+        if question.holds is not None:
+            return reconciled(self.session, question, judged)
         if question.as_delivered is not None:
             judged = as_delivered(judge, judged, question.as_delivered, withhold=question.withhold)
         if question.since is None:
@@ -134,7 +137,7 @@ class _Evaluation:
         )
 
     def _judge(self, question: Question) -> Judge:
-        with_hash = question.keep_state or question.since is not None
+        with_hash = question.keep_state or question.since is not None or question.holds is not None
         return Judge(self.session, self.reading, question.audience, question.at, with_hash)
 
     def _still_there(self, audience: Audience) -> StillThere:

@@ -63,6 +63,7 @@ class Question:
     keep_state: bool = False  # whether the answer carries the state
     as_delivered: pl.LazyFrame | None = None  # the state after this very delivery, which is evaluated once more
     withhold: bool = True  # then: whether those are left out who must not be sent any more
+    holds: pl.LazyFrame | None = None  # whom an audience destination holds: identity, hash, gone, sequence
 
 
 @dataclass(frozen=True)
