@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag, field_validator
 
 from cdp_exports.entities.model import Address, Declared, Id, Several, Word
+from cdp_exports.entities.refresh import Span
 from cdp_exports.entities.secret import Secret, is_reference
 
 
@@ -50,6 +51,10 @@ class Receiver(Declared):
     lower_case: bool = False
     """Whether the folders below the connection's are created in lower case, for receivers that demand it: `exportTime=` becomes
     `exporttime=`. File names keep their case."""
+
+    keep_for: Span | None = None
+    """How long files stay there: a time span such as `7d`. Afterwards they are removed; manifests stay, and announce it as
+    `expires_at`. Default: files stay until somebody removes them."""
 
     accepts: Annotated[Several[Literal["people", "accounts"]], Field(min_length=1)] = ("people", "accounts")
     """Whom the receiver takes: `[people]` for a tool that cannot take accounts."""
