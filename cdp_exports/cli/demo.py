@@ -111,7 +111,7 @@ class _Demo:
         return any(member.last_committed() is None for export in (*EXPORTS, *SEGMENT_EXPORTS) for member in members_of(context, export))
 
     def _deliver(self, title: str) -> int:
-        from cdp_exports.cli.run import drawn, run_document, run_export, status_of_run
+        from cdp_exports.cli.running import drawn, run_document, run_export, status_of_run
 
         self._say(title)
         for export in (*EXPORTS, *SEGMENT_EXPORTS):

@@ -117,6 +117,17 @@ _SUMMARY: Document = {
 
 _DELIVERIES: Document = {"export": "commerce_to_lake", "export_time": "202612010200", "deliveries": [_DELIVERY]}
 
+_OUTCOME: Document = {
+    "member": "orders",
+    "status": "committed",
+    "sent": True,
+    "folder": _FOLDER,
+    "delivery": _DELIVERY,
+    "limits": [],
+    "error": None,
+    "warnings": [],
+}
+
 SHAPES: Mapping[str, Document] = {
     "list": {"environment": "acme", "exports": [_SUMMARY]},
     "show": {
@@ -212,17 +223,26 @@ SHAPES: Mapping[str, Document] = {
         "run_id": "c41d...",
         "cancelled": False,
         "error": None,
-        "members": [
+        "members": [_OUTCOME],
+    },
+    "run, all": {
+        "environment": "acme",
+        "families": [
             {
-                "member": "orders",
-                "status": "committed",
-                "sent": True,
-                "folder": _FOLDER,
-                "delivery": _DELIVERY,
-                "limits": [],
-                "error": None,
-                "warnings": [],
-            }
+                "family": "dataset",
+                "started": [
+                    {
+                        "export": "commerce_to_lake",
+                        "export_time": "202612010200",
+                        "run_id": "c41d...",
+                        "cancelled": False,
+                        "error": None,
+                        "members": [_OUTCOME],
+                    }
+                ],
+                "left_out": [{"export": "orders_to_crm", "reason": "off", "message": "Its schedule is off."}],
+            },
+            {"family": "profile", "started": [], "left_out": []},
         ],
     },
     "history": {

@@ -1,122 +1,65 @@
-"""`run`: deliver one export now, as a run of the Dagster instance."""
+"""`run`: deliver one export now, or all whose schedule is on, as runs of the Dagster instance."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from cdp_exports.cli.documents import Document, increment_said, outcome_document
-from cdp_exports.cli.ending import DONE, FAILED, INTERRUPTED, error_document, status_of, worst
-from cdp_exports.cli.options import at_option, catalog_option, export_argument, json_option, member_option
-from cdp_exports.cli.screen import files_said, note, number, progress, show, state, table
-from cdp_exports.cli.segment_tables import MOVEMENT, by_reason, limit_notes, moved
-from cdp_exports.cli.session import Session, session
+from cdp_exports.cli.options import at_option, catalog_option, json_option, member_option
+from cdp_exports.cli.running import drawn, run_document, run_export, status_of_run
+from cdp_exports.cli.running_all import all_document, drawn_all, run_every, status_of_all
+from cdp_exports.cli.screen import show
+from cdp_exports.cli.session import session
 
 if TYPE_CHECKING:
-    from cdp_exports.assets.run import Run
+    from cdp_exports.automation.run_all import Family
     from cdp_exports.entities.export_time import ExportTime
 
 
 @click.command()
-@export_argument
+@click.argument("export", required=False)
 @at_option(required=False, help="The export time, a UTC minute that has begun. Default: a new one, this minute.")
 @member_option("Deliver only this dataset or segment of the export.")
 @click.option("--full", is_flag=True, help="Deliver everything and begin a new chain of increments.")
+@click.option("--all", "every", is_flag=True, help="Every export whose schedule is on, one after the other, each at a new export time.")
+@click.option("--family", type=click.Choice(["dataset", "profile"]), help="With `--all`: only exports of datasets, or of segments.")
 @json_option
 @catalog_option
-def run(export: str, export_time: ExportTime | None, members: tuple[str, ...], full: bool) -> None:
-    """Deliver an export now, whether or not its schedule is on.
+def run(
+    export: str | None, export_time: ExportTime | None, members: tuple[str, ...], full: bool, every: bool, family: Family | None
+) -> None:
+    """Deliver an export now, whether or not its schedule is on; or all whose schedule is.
 
-    The run is recorded by Dagster and shows in its UI. An export time that was delivered already is reported, and nothing
-    is sent again (`replay` does that). With several members the worst one
+    The run is recorded by Dagster and shows in its UI; schedules stay as they are. An export time that was delivered already
+    is reported, and nothing is sent again (`replay` does that). With several members the worst one
     decides the exit status: 1 failed, 3 skipped, 0 delivered.
+
+    With `--all` what one export ends with keeps no other from running. It says what was started, and what was left out and
+    why: its schedule is off, has not begun or has ended; it has none; it follows refreshes and its sensor is off; it is
+    being delivered already.
 
     \b
     Examples:
       cdp-exports run commerce_to_lake
       cdp-exports run commerce_to_lake --member orders --full
       cdp-exports run commerce_to_lake --at 202612010200 --json
+      cdp-exports run --all
+      cdp-exports run --all --family profile
     """
+    if every == (export is not None):
+        raise click.UsageError("Name one export, or say --all." if every else "Name an export, or say --all.")
+    if every and (export_time or members or full):
+        raise click.UsageError("--at, --member and --full are of one export; they do not go with --all.")
+    if family and not every:
+        raise click.UsageError("--family goes with --all.")
     with session() as opened:
-        ended = run_export(opened, export, export_time=export_time, members=members, full=full)
-        document = run_document(export, ended)
-        show(document, *drawn(document))
-    click.get_current_context().exit(status_of_run(ended))
-
-
-def run_export(
-    opened: Session, export: str, *, export_time: ExportTime | None = None, members: tuple[str, ...] = (), full: bool = False
-) -> Run:
-    """Run it in this process, with bars on the terminal."""
-    from cdp_exports.assets.run import run_in_process
-    from cdp_exports.delivery.member import export_of
-
-    declared = export_of(opened.catalog, export)
-    with progress(members or declared.members) as watch:
-        return run_in_process(
-            opened.catalog, opened.instance, export, export_time=export_time, members=members or None, full=full, progress=watch
-        )
-
-
-def status_of_run(ended: Run) -> int:
-    """The exit status: the worst member decides."""
-    if ended.cancelled:
-        return INTERRUPTED
-    statuses = [DONE if outcome.error is None else status_of(outcome.error) for outcome in ended.outcomes]
-    return worst([*statuses, DONE if ended.error is None else status_of(ended.error), DONE if ended.outcomes or ended.error else FAILED])
-
-
-def run_document(export: str, ended: Run) -> Document:
-    """A run and how each member ended."""
-    return {
-        "export": export,
-        "export_time": str(ended.export_time),
-        "run_id": ended.run_id,
-        "cancelled": ended.cancelled,
-        "error": error_document(ended.error) if ended.error else None,
-        "members": [outcome_document(outcome) for outcome in ended.outcomes],
-    }
-
-
-def drawn(document: Document) -> list[Any]:
-    """A line for each member, where it went, then what is to be said of those that were not delivered."""
-    segments = any(member["delivery"] and member["delivery"]["kind"] == "segment" for member in document["members"])
-    numbers = MOVEMENT if segments else ("#inserted", "#updated", "#deleted")
-    rows = table("member", "status", "increment", *numbers, title=f"{document['export']} at {document['export_time']}")
-    notes: list[Any] = []
-    for member in document["members"]:
-        rows.add_row(member["member"], state(member["status"]), *_delivered(member["delivery"], segments=segments))
-        notes += _notes(member)
-    if error := document["error"]:
-        notes.append(note(document["export"], error["message"], error["next_step"], "red"))
-    if document["cancelled"]:
-        notes.append(note("", "Interrupted. What was not published is not delivered; the next run takes it up again.", style="yellow"))
-    return [*([rows] if document["members"] else []), *notes]
-
-
-def _delivered(delivery: Document | None, *, segments: bool) -> list[str]:
-    if delivery is None:
-        return []
-    rows = moved(delivery) if segments else [number(delivery["rows"][kind]) for kind in ("inserted", "updated", "deleted")]
-    return [increment_said(delivery), *rows]
-
-
-def _notes(member: Document) -> Iterator[Any]:
-    name, delivery, error = member["member"], member["delivery"], member["error"]
-    if delivery is not None:
-        ways = dict.fromkeys(version["change_source"] for version in delivery["versions"])
-        sources = [way for way in ways if way not in (None, "evaluation")]
-        found = f"changes found by {', '.join(sources)}; " if sources else ""
-        yield note(name, f"{found}{files_said(delivery)} in {member['folder']}")
-    if delivery is not None and (reasons := by_reason(delivery)):
-        yield note(name, reasons)
-    if delivery is not None and not member["sent"]:
-        yield note(name, "this export time was delivered before; nothing was sent now.")
-    yield from limit_notes(name, member["limits"])
-    for warning in member["warnings"]:
-        yield note(name, warning, style="yellow")
-    if error is not None:
-        style = "yellow" if member["status"] == "skipped" else "red"
-        yield note(name, f"{error['message']} [{error['reason'] or error['code']}]", error["next_step"], style)
+        if export is None:
+            all_ended = run_every(opened, family)
+            document, status = all_document(opened, all_ended, family), status_of_all(all_ended)
+            show(document, *drawn_all(document))
+        else:
+            ended = run_export(opened, export, export_time=export_time, members=members, full=full)
+            document, status = run_document(export, ended), status_of_run(ended)
+            show(document, *drawn(document))
+    click.get_current_context().exit(status)
