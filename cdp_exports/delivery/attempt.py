@@ -80,6 +80,7 @@ class Files:
             self._format,
             self._open,
             self._done,
+            expected=reading.expected,
             progress=lambda rows: progress(self._member.id, "writing", rows, reading.expected),
         )
 

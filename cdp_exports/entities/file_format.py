@@ -12,11 +12,16 @@ from cdp_exports.entities.model import Declared
 _READS_AS_VALUE = re.compile(r"[+-]?(\d[\d.e+-]*|\.\d+|inf|nan)|true|false", re.IGNORECASE)
 
 MaxRows = Annotated[int, Field(ge=1)]
+MaxFiles = Annotated[int, Field(ge=1)]
 
 
 class _Format(Declared):
     max_rows_per_file: MaxRows | None = None
     """Start a new file after this many rows; default: one file a delivery."""
+
+    max_files: MaxFiles | None = None
+    """At most this many files a delivery: the last one takes the rest. Without `max_rows_per_file` the rows are spread evenly, at least
+    100,000 a file, where their number is known before they are read; else they are one file."""
 
 
 class ParquetFormat(_Format):

@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import polars as pl
 
+    from cdp_exports.entities.file_format import Format
+
 _CELLS = 1_000_000
 _ROWS = range(1_024, 65_537)
+
+WORTH_A_FILE = 100_000
+"""Rows from which on spreading over files gains a receiver something."""
 
 
 def batch_rows(width: int) -> int:
@@ -20,6 +25,20 @@ def batch_rows(width: int) -> int:
     (65536, 10000, 1024)
     """
     return min(max(_CELLS // width, _ROWS.start), _ROWS.stop - 1)
+
+
+def rows_of_a_file(format: Format, expected: int | None) -> int | None:
+    """After how many rows a new file begins; None: never. `expected`: the rows of all files, where that is known.
+
+    >>> from cdp_exports.entities.file_format import ParquetFormat
+    >>> rows_of_a_file(ParquetFormat(max_files=4), 1_000_001), rows_of_a_file(ParquetFormat(max_files=4), 3)
+    (250001, 100000)
+    >>> rows_of_a_file(ParquetFormat(max_files=4, max_rows_per_file=10), 1_000_001)
+    10
+    """
+    if format.max_rows_per_file is not None or format.max_files is None or format.max_files == 1 or expected is None:
+        return format.max_rows_per_file
+    return max(-(-expected // format.max_files), WORTH_A_FILE)
 
 
 class RowsRead:
@@ -45,12 +64,15 @@ class RowsRead:
 class FileBatches:
     """Cuts a stream of batches into files of `max_rows` rows, the last one shorter; None puts all rows into one.
 
+    Of at most `max_files` the last one takes all that is left.
+
     Batches pass through as they come: only one is held at a time.
     """
 
-    def __init__(self, batches: Iterator[pl.DataFrame], max_rows: int | None) -> None:
+    def __init__(self, batches: Iterator[pl.DataFrame], max_rows: int | None, max_files: int | None = None) -> None:
         self._batches = batches
         self._max_rows = max_rows
+        self._files_left = max_files
         self._pending: pl.DataFrame | None = None
 
     def more(self) -> bool:
@@ -65,7 +87,9 @@ class FileBatches:
 
     def next_file(self) -> Iterator[pl.DataFrame]:
         """The batches of the next file."""
-        room = self._max_rows
+        room = self._max_rows if self._files_left != 1 else None
+        if self._files_left is not None:
+            self._files_left -= 1
         while (room is None or room > 0) and self.more():
             batch = self._pending
             assert batch is not None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cdp_exports.entities.file_format import CsvFormat, Format, JsonFormat, ParquetFormat
 from cdp_exports.formats import csv, json, parquet
-from cdp_exports.formats.batches import FileBatches, RowsRead, batch_rows
+from cdp_exports.formats.batches import FileBatches, RowsRead, batch_rows, rows_of_a_file
 from cdp_exports.formats.check import check
 from cdp_exports.formats.pipe import Abandoned, Pipe
 from cdp_exports.formats.writing import ByteStream, FileDone, OpenFile, WrittenFile
@@ -58,9 +58,12 @@ def write(
     open_file: OpenFile,
     done: FileDone,
     *,
+    expected: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[WrittenFile]:
-    """Stream a frame into files of `format.max_rows_per_file` rows, in the frame's order; no rows, no file.
+    """Stream a frame into files of `format.max_rows_per_file` rows, at most `format.max_files`, in the frame's order; no rows, no file.
+
+    `expected`: the number of rows where it is known, so that they are spread over the files.
 
     The query and the encoding run in a thread of their own. Everything the caller passed in (`open_file`, the
     streams, `done`, `progress` with the rows read so far) is called in the caller's thread, so that what it raises,
@@ -75,7 +78,8 @@ def write(
     check(schema, format)
     pipe: Pipe[bytes | _End] = Pipe(_PIPE_ITEMS)
     read = RowsRead(pipe.check)
-    encoder = Thread(target=_encode, args=(frame, read, format, schema, pipe), name="cdp-exports-encoder", daemon=True)
+    room = rows_of_a_file(format, expected)
+    encoder = Thread(target=_encode, args=(frame, read, format, schema, pipe, room), name="cdp-exports-encoder", daemon=True)
     written: list[WrittenFile] = []
     current: _File | None = None
     try:
@@ -98,15 +102,17 @@ def write(
     return written
 
 
-def _encode(frame: pl.LazyFrame, read: RowsRead, format: Format, schema: pl.Schema, pipe: Pipe[bytes | _End]) -> None:
+def _encode(
+    frame: pl.LazyFrame, read: RowsRead, format: Format, schema: pl.Schema, pipe: Pipe[bytes | _End], rows_per_file: int | None
+) -> None:
     try:
-        if isinstance(format, ParquetFormat) and format.max_rows_per_file is None:
+        if isinstance(format, ParquetFormat) and rows_per_file is None:
             # Polars' reader and writer side by side: batches handed through Python would keep whole row groups in memory.
             if rows := parquet.encode(read.of(frame), format, pipe.put, begun=lambda: read.rows > 0):
                 pipe.put(_End(rows))
         else:
             stream = read.of(frame).collect_batches(chunk_size=batch_rows(len(schema)), maintain_order=True, lazy=True)
-            batches = FileBatches(stream, format.max_rows_per_file)
+            batches = FileBatches(stream, rows_per_file, format.max_files)
             while batches.more():
                 pipe.put(_End(_encode_file(batches, format, schema, pipe.put)))
     except Abandoned:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cdp_exports.entities.file_format import Format
 
 
-def written(frame: pl.LazyFrame | pl.DataFrame, format: Format) -> list[tuple[WrittenFile, bytes]]:
+def written(frame: pl.LazyFrame | pl.DataFrame, format: Format, expected: int | None = None) -> list[tuple[WrittenFile, bytes]]:
     """The files of a frame, each checked against hashlib and its own length."""
     streams: list[io.BytesIO] = []
     finished: list[WrittenFile] = []
@@ -25,7 +25,7 @@ def written(frame: pl.LazyFrame | pl.DataFrame, format: Format) -> list[tuple[Wr
         streams.append(io.BytesIO())
         return streams[-1]
 
-    files = write(frame.lazy(), format, open_file, finished.append)
+    files = write(frame.lazy(), format, open_file, finished.append, expected=expected)
     assert files == finished
     assert len(files) == len(streams)
     contents = [stream.getvalue() for stream in streams]

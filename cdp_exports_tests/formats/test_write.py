@@ -103,6 +103,37 @@ def test_counts_of_many_rows(format: Format) -> None:
         assert count_rows(io.BytesIO(content), format) == file.rows
 
 
+@settings(deadline=None, max_examples=40)
+@given(rows=st.integers(0, 40), size=st.integers(1, 45), most=st.integers(1, 4), kind=st.integers(0, 2))
+def test_of_the_most_files_the_last_takes_the_rest(rows: int, size: int, most: int, kind: int) -> None:
+    format: Format = [
+        ParquetFormat(max_rows_per_file=size, max_files=most),
+        JsonFormat(type="json", max_rows_per_file=size, max_files=most),
+        CsvFormat(type="csv", max_rows_per_file=size, max_files=most),
+    ][kind]
+    table = pl.DataFrame({"id": pl.int_range(rows, eager=True)})
+    files = written(table, format)
+    full = [size] * min(rows // size, most - 1)
+    assert [file.rows for file, _ in files] == full + [rows - sum(full)] * (rows > sum(full))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(
+    ("most", "expected", "rows"),
+    [
+        (2, 300_000, [150_000, 150_000]),
+        (5, 300_000, [100_000, 100_000, 100_000]),
+        (4, 299_999, [100_000, 100_000, 99_999 + 1]),
+        (2, 100_000, [100_000, 200_000]),
+        (1, 300_000, [300_000]),
+        (5, None, [300_000]),
+    ],
+)
+def test_rows_are_spread_over_the_files(format: Format, most: int, expected: int | None, rows: list[int]) -> None:
+    files = written(numbers(6), format.model_copy(update={"max_files": most}), expected)
+    assert [file.rows for file, _ in files] == rows
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_no_rows_no_file(format: Format) -> None:
     assert written(pl.LazyFrame(schema={"id": pl.Int64()}), format) == []
