@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from dagster import DagsterInstance
 
@@ -35,11 +35,11 @@ def step_context(
 
     def open_connection(connection_id: str) -> FileDestination:
         if connection_id in resources:
-            return resources[connection_id].open()
-        from cdp_exports.destinations.open import open_destination
+            return cast("FileDestination", resources[connection_id].open())
+        from cdp_exports.destinations.open import open_files
 
         # where a delivery was begun before the export moved to another connection
-        return open_destination(catalog.connections[connection_id], catalog.root, os.environ)
+        return open_files(catalog.connections[connection_id], catalog.root, os.environ)
 
     return Context(
         catalog=catalog,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Union, get_args, get_origin
@@ -18,14 +19,12 @@ from pydantic import BaseModel, Field, create_model
 from cdp_exports.assets.keys import resource_key
 from cdp_exports.assets.state import needs_state
 from cdp_exports.catalog.catalog import Catalog
-from cdp_exports.entities.azure_connection import AdlsConnection, AzureBlobConnection
-from cdp_exports.entities.connection import Connection, LocalConnection, S3Connection
-from cdp_exports.entities.gcs_connection import GcsConnection
+from cdp_exports.entities.connection import TYPES, Connection
 from cdp_exports.entities.receiver import Receiver
 from cdp_exports.entities.secret import Secret
-from cdp_exports.entities.sftp_connection import SftpConnection
 
 if TYPE_CHECKING:
+    from cdp_exports.destinations.audience import AudienceDestination
     from cdp_exports.destinations.destination import FileDestination
 
 _NOT_ITS_MATTER = {"type", *Receiver.model_fields}  # what says nothing about how to open it
@@ -39,7 +38,7 @@ class DestinationResource(ConfigurableResource[Any]):
     root: str = "."
     """The folder that relative paths count from."""
 
-    def open(self) -> FileDestination:
+    def open(self) -> FileDestination | AudienceDestination:
         """The destination; secrets are handed over by field, not through the process's environment.
 
         Raises:
@@ -69,7 +68,10 @@ def _is_secret(declares: type[BaseModel], name: str) -> bool:
     return Secret in (get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,))
 
 
-def _resource_type(name: str, declares: type[BaseModel]) -> type[DestinationResource]:
+@cache
+def resource_type(connection_type: str) -> type[DestinationResource]:
+    """The resource type of a type of connection."""
+    declares = TYPES[connection_type].connection
     fields: dict[str, Any] = {}
     for field_name in _fields(declares):
         field = declares.model_fields[field_name]
@@ -79,29 +81,10 @@ def _resource_type(name: str, declares: type[BaseModel]) -> type[DestinationReso
             (str if field.is_required() else str | None) if secret else field.annotation,
             Field(default, description=field.description, repr=not secret),
         )
+    name = f"{declares.__name__.removesuffix('Connection')}DestinationResource"
     made = create_model(name, __base__=DestinationResource, __module__=__name__, __doc__=declares.__doc__, **fields)
     made.declares = declares
     return made
-
-
-LocalDestinationResource = _resource_type("LocalDestinationResource", LocalConnection)
-S3DestinationResource = _resource_type("S3DestinationResource", S3Connection)
-AzureBlobDestinationResource = _resource_type("AzureBlobDestinationResource", AzureBlobConnection)
-AdlsDestinationResource = _resource_type("AdlsDestinationResource", AdlsConnection)
-GcsDestinationResource = _resource_type("GcsDestinationResource", GcsConnection)
-SftpDestinationResource = _resource_type("SftpDestinationResource", SftpConnection)
-
-_TYPES: dict[type[BaseModel], type[DestinationResource]] = {
-    resource.declares: resource
-    for resource in (
-        LocalDestinationResource,
-        S3DestinationResource,
-        AzureBlobDestinationResource,
-        AdlsDestinationResource,
-        GcsDestinationResource,
-        SftpDestinationResource,
-    )
-}
 
 
 def destination_resource(connection: Connection, root: Path) -> DestinationResource:
@@ -111,7 +94,7 @@ def destination_resource(connection: Connection, root: Path) -> DestinationResou
         for name in _fields(type(connection))
         if (value := getattr(connection, name)) is not None
     }
-    return _TYPES[type(connection)](root=str(root), **values)
+    return resource_type(connection.type)(root=str(root), **values)
 
 
 def connection_resources(catalog: Catalog) -> dict[str, DestinationResource]:

@@ -11,7 +11,7 @@ from dagster import DagsterInstance
 
 from cdp_exports.assets.launchers import configured_elsewhere, elsewhere
 from cdp_exports.catalog.catalog import Catalog
-from cdp_exports.entities.connection import LocalConnection
+from cdp_exports.entities.local_connection import LocalConnection
 from cdp_exports.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ def open_state(catalog: Catalog, instance: DagsterInstance) -> FileDestination:
         DeclarationError: a secret's variable is not set, or the folder is the default one and runs are launched on other machines.
         DestinationRefused, TransientError: as `open_destination`.
     """
-    from cdp_exports.destinations.open import open_destination
+    from cdp_exports.destinations.open import open_files
 
     declared = catalog.environment.state
     if declared is None and (launcher := elsewhere(instance)):
         raise _not_shared(launcher)
     default = LocalConnection(type="local", folder=str(Path(instance.root_directory, "state")))
-    return open_destination(declared or default, catalog.root, os.environ)
+    return open_files(declared or default, catalog.root, os.environ)
 
 
 def check_state(catalog: Catalog, environ: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.catalog.explain import At
 from cdp_exports.catalog.finding import Finding, of_export
-from cdp_exports.catalog.places import Place, below, place_of, shown
+from cdp_exports.catalog.places import Place, below, shown
 from cdp_exports.entities.export import DatasetExport, SegmentExport
 from cdp_exports.entities.templates import folder_pattern, member_folder
 from cdp_exports.errors import DeclarationError
@@ -26,7 +26,7 @@ def shared_folders(catalog: Catalog) -> Iterator[Finding]:
 
     Sorted, the folders below a folder follow it directly: one pass with a stack of the folders that contain the current one.
     """
-    places = {name: place_of(connection, catalog.root) for name, connection in catalog.connections.items()}
+    places = {name: connection.place(catalog.root) for name, connection in catalog.connections.items()}
     folders: list[tuple[Place, _Member]] = []
     for export_id, export in catalog.exports.items():
         if (place := places.get(export.connection)) is None:
@@ -79,9 +79,9 @@ def state_among_deliveries(catalog: Catalog) -> Iterator[Finding]:
     """A folder of `state` that is, contains or lies in the folder of a connection."""
     if catalog.environment.state is None:
         return
-    state = place_of(catalog.environment.state, catalog.root)
+    state = catalog.environment.state.place(catalog.root)
     for name, connection in catalog.connections.items():
-        place = place_of(connection, catalog.root)
+        place = connection.place(catalog.root)
         shorter = min(len(state), len(place))
         if state[:shorter] == place[:shorter]:
             how = "is" if state == place else "lies in" if place == state[:shorter] else "contains"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
-from cdp_exports.destinations.checksums import Checksum, Crc32c
+from cdp_exports.destinations.checksums import Crc32c
 from cdp_exports.destinations.gcs_errors import ANSWERS, translate_request, translate_sign_in
 from cdp_exports.destinations.gcs_session import Tokens
+from cdp_exports.destinations.http_session import http_session
 from cdp_exports.destinations.object_store import ObjectStoreDestination
+from cdp_exports.destinations.object_upload import ObstoreUpload, Upload
 from cdp_exports.destinations.patience import Patience
 from cdp_exports.destinations.store_api import Stored, common_folder
 from cdp_exports.entities.capabilities import Proof, capabilities_of
@@ -20,14 +23,14 @@ from cdp_exports.entities.store_address import plain_endpoint
 from cdp_exports.errors import CdpExportsError, DeclarationError
 
 if TYPE_CHECKING:
-    from obstore.store import GCSStore
-    from requests import Response, Session
+    from obstore.store import GCSStore, ObjectStore
+    from requests import Response
 
 _GOOGLE = "https://storage.googleapis.com"
 _CRC32C = re.compile(r"\bcrc32c=([A-Za-z0-9+/]{6}==)")
 
 
-def open_gcs(connection: GcsConnection, environ: Mapping[str, str], patience: Patience | None = None) -> ObjectStoreDestination:
+def open_gcs(connection: GcsConnection, root: Path, environ: Mapping[str, str], patience: Patience | None = None) -> ObjectStoreDestination:
     """The destination of a Google Cloud Storage connection. Nothing is sent yet.
 
     Raises:
@@ -57,11 +60,11 @@ class GcsApi:
         self._bucket = f"{endpoint}/{connection.bucket}"
         self._prefix = f"{connection.folder}/" if connection.folder else ""
         self._tokens, self._patience, self._place = tokens, patience, place
-        self._session = _session(patience.retries)
+        self._session = http_session(patience.retries)
         self.in_order = endpoint == _GOOGLE  # which documents the order, as bytes of UTF-8
 
-    def checksum(self) -> Checksum:
-        return Crc32c()
+    def upload(self, store: ObjectStore, path: str) -> Upload:
+        return ObstoreUpload(store, path, Crc32c())
 
     def stored(self, path: str) -> Stored | None:
         reply = self._ask("HEAD", self._object(path))
@@ -122,20 +125,7 @@ class GcsApi:
 
     def _check(self, reply: Response) -> None:
         if reply.status_code >= 300:
-            code = re.search(r"<Code>([A-Za-z0-9.]{1,64})</Code>", reply.text)
-            raise ANSWERS.of_answer(code[1] if code else "", reply.status_code, self._place)
-
-
-def _session(retries: int) -> Session:
-    import requests
-    from requests.adapters import HTTPAdapter
-    from urllib3 import Retry
-
-    retry = Retry(retries, backoff_factor=0.5, status_forcelist=(408, 429, 500, 502, 503, 504), allowed_methods=None, raise_on_status=False)
-    session = requests.Session()
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(max_retries=retry))
-    return session
+            raise ANSWERS.of_reply(reply.status_code, reply.text, self._place)
 
 
 def _store(connection: GcsConnection, endpoint: str, tokens: Tokens, patience: Patience, retries: int) -> GCSStore:

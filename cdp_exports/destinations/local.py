@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import secrets
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from cdp_exports.destinations import local_files as files
@@ -14,7 +14,13 @@ from cdp_exports.destinations.destination import StoredObject
 from cdp_exports.destinations.local_errors import translated
 from cdp_exports.destinations.paths import safe_parts
 from cdp_exports.entities.capabilities import Capabilities, Proof, capabilities_of
+from cdp_exports.entities.local_connection import LocalConnection
 from cdp_exports.errors import DestinationRefused, NotIntact
+
+
+def open_local(connection: LocalConnection, root: Path, environ: Mapping[str, str]) -> LocalDestination:
+    """The destination of a local connection. Relative folders count from `root`."""
+    return LocalDestination(root / connection.folder)
 
 
 class LocalDestination:

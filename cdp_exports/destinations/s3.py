@@ -7,27 +7,29 @@ import re
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from cdp_exports.destinations.checksums import Checksum, InParts
+from cdp_exports.destinations.checksums import InParts
 from cdp_exports.destinations.object_store import ObjectStoreDestination
+from cdp_exports.destinations.object_upload import ObstoreUpload, Upload
 from cdp_exports.destinations.patience import Patience
 from cdp_exports.destinations.s3_errors import ANSWERS, translate_boto
 from cdp_exports.destinations.s3_session import open_session
 from cdp_exports.destinations.store_api import Stored, common_folder
 from cdp_exports.entities.capabilities import Proof, capabilities_of
-from cdp_exports.entities.connection import S3Connection
+from cdp_exports.entities.s3_connection import S3Connection
 from cdp_exports.entities.store_address import plain_endpoint
 from cdp_exports.errors import CdpExportsError
 
 if TYPE_CHECKING:
     import boto3
     from mypy_boto3_s3 import S3Client
-    from obstore.store import S3Config, S3Credential, S3Store
+    from obstore.store import ObjectStore, S3Config, S3Credential, S3Store
 
 
-def open_s3(connection: S3Connection, environ: Mapping[str, str], patience: Patience | None = None) -> ObjectStoreDestination:
+def open_s3(connection: S3Connection, root: Path, environ: Mapping[str, str], patience: Patience | None = None) -> ObjectStoreDestination:
     """The destination of an S3 connection. Nothing is sent yet.
 
     Raises:
@@ -107,8 +109,8 @@ class S3Api:
         )
         return self._session.client("s3", endpoint_url=self._connection.endpoint_url, region_name=_region(self._session), config=config)
 
-    def checksum(self) -> Checksum:
-        return InParts(hashlib.sha256)
+    def upload(self, store: ObjectStore, path: str) -> Upload:
+        return ObstoreUpload(store, path, InParts(hashlib.sha256))
 
     def stored(self, path: str) -> Stored | None:
         from botocore.exceptions import ClientError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from cdp_exports.entities.connection import S3Connection
+from cdp_exports.entities.s3_connection import S3Connection
 from cdp_exports.entities.secret import Secret
 from cdp_exports.errors import DeclarationError
 

@@ -19,7 +19,7 @@ from cdp_exports.destinations.sftp_pool import Pool
 from cdp_exports.destinations.sftp_server import Patience, SftpServer
 from cdp_exports.destinations.sftp_writer import SftpWriter
 from cdp_exports.entities.capabilities import Capabilities, capabilities_of
-from cdp_exports.entities.connection import SftpConnection
+from cdp_exports.entities.sftp_connection import SftpConnection
 from cdp_exports.errors import DestinationRefused, TransientError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cdp_exports.entities.connection import SftpConnection
+from cdp_exports.entities.sftp_connection import SftpConnection
 from cdp_exports.errors import DeclarationError
 
 if TYPE_CHECKING:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import StringConstraints, model_validator
 
 from cdp_exports.entities.receiver import Receiver
 from cdp_exports.entities.secret import Secret
-from cdp_exports.entities.store_address import Endpoint, StoreFolder, plain_endpoint
+from cdp_exports.entities.store_address import Endpoint, StoreFolder, folders, plain_endpoint
 
 
 class AzureConnection(Receiver):
@@ -67,6 +68,9 @@ class AzureConnection(Receiver):
         if self.endpoint_url is None:
             return f"https://{self.account}.blob.core.windows.net"
         return plain_endpoint(self.endpoint_url).replace(f"//{self.account}.dfs.", f"//{self.account}.blob.")
+
+    def place(self, root: Path) -> tuple[str, ...]:  # a data lake's account holds the same containers
+        return "https", self.blob_url.partition("://")[2], self.container, *folders(self.folder)
 
 
 class AzureBlobConnection(AzureConnection):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 
 
 class Proof(StrEnum):
@@ -62,25 +60,12 @@ class Capabilities:
     members: Members | None = None
 
 
-_FILES = frozenset({"parquet", "json", "csv"})
-
-CAPABILITIES: Mapping[str, Capabilities] = MappingProxyType(
-    {
-        "local": Capabilities(proof=Proof.REREAD, formats=_FILES, conditional_create=True),
-        "s3": Capabilities(proof=Proof.STORED, formats=_FILES, conditional_create=True),
-        "azure_blob": Capabilities(proof=Proof.REREAD, formats=_FILES, conditional_create=True),
-        "adls": Capabilities(proof=Proof.REREAD, formats=_FILES, conditional_create=True),
-        "gcs": Capabilities(proof=Proof.STORED, formats=_FILES, conditional_create=True),
-        "sftp": Capabilities(proof=Proof.REREAD, formats=_FILES, conditional_create=True),
-    }
-)
-"""By the connection's `type`."""
-
-
 def capabilities_of(connection_type: str) -> Capabilities:
     """What a connection of this type can do.
 
     >>> capabilities_of("local").proof
     <Proof.REREAD: 'reread'>
     """
-    return CAPABILITIES[connection_type]
+    from cdp_exports.entities.connection import TYPES  # the table is made of what stands here
+
+    return TYPES[connection_type].capabilities

@@ -2,93 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Union
 
-from pydantic import Field, StringConstraints, TypeAdapter, field_validator, model_validator
+from pydantic import Field, TypeAdapter
 
-from cdp_exports.entities.azure_connection import AdlsConnection, AzureBlobConnection
-from cdp_exports.entities.gcs_connection import GcsConnection
-from cdp_exports.entities.model import Address
+from cdp_exports.entities.built_in import BUILT_IN
+from cdp_exports.entities.destination_type import DestinationType
 from cdp_exports.entities.receiver import Receiver
-from cdp_exports.entities.secret import Secret
-from cdp_exports.entities.sftp_connection import SftpConnection
-from cdp_exports.entities.store_address import Endpoint, StoreFolder
+from cdp_exports.entities.third_parties import Offered, not_usable, offered_types
 
+OFFERED: tuple[Offered, ...] = tuple(offered_types({built_in.word for built_in in BUILT_IN}))
+"""What other packages offer, usable or not."""
 
-class LocalConnection(Receiver):
-    """A folder on this machine or on a mounted share."""
+TYPES: Mapping[str, DestinationType] = MappingProxyType(
+    {known.word: known for known in (*BUILT_IN, *(offered.type for offered in OFFERED if offered.type))}
+)
+"""All types that connections may have, by the word of their `type`."""
 
-    type: Literal["local"]
-    """The kind of store."""
+if TYPE_CHECKING:
+    Connection = Receiver
+else:
+    _BROKEN = tuple(not_usable(offered) for offered in OFFERED if not offered.type and offered.word not in TYPES)
+    _MODELS = (*(known.connection for known in TYPES.values()), *_BROKEN)
+    Connection = Annotated[Union[_MODELS], Field(discriminator="type")]  # noqa: UP007 - the types are known at run time only
 
-    folder: Address
-    """The folder; relative to the catalog's parent folder. It is created on first use."""
-
-
-class S3Connection(Receiver):
-    """Amazon S3 or a store that speaks its protocol.
-
-    Credentials: static keys by reference, else a profile, else what the machine offers (environment, web identity,
-    instance role); `role_arn` is then assumed with them.
-    """
-
-    type: Literal["s3"]
-    """The kind of store."""
-
-    bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
-    """The bucket's name; it must exist."""
-
-    folder: StoreFolder = ""
-    """The folder in the bucket, without a slash at its ends; default: the bucket itself."""
-
-    region: str | None = None
-    """The bucket's region; default: the profile's or the environment's, else us-east-1."""
-
-    endpoint_url: Endpoint | None = None
-    """The store's address where it is not Amazon's, for example https://minio.internal:9000."""
-
-    access_key_id: Secret | None = None
-    """A static key; with `secret_access_key`."""
-
-    secret_access_key: Secret | None = None
-    """A static key; with `access_key_id`."""
-
-    session_token: Secret | None = None
-    """The token of a temporary static key."""
-
-    profile: str | None = None
-    """A profile of the AWS configuration files."""
-
-    role_arn: str | None = None
-    """A role to assume."""
-
-    external_id: Secret | None = None
-    """The external id that the assumed role asks for."""
-
-    @field_validator("endpoint_url")
-    @classmethod
-    def _another_protocol(cls, value: str | None) -> str | None:
-        if value and urlsplit(value).hostname == "storage.googleapis.com":
-            raise ValueError("Google's S3 interface ignores the conditions of conditional writes; declare `type: gcs`")
-        return value
-
-    @model_validator(mode="after")
-    def _one_way_to_sign_in(self) -> Self:
-        if (self.access_key_id is None) != (self.secret_access_key is None):
-            raise ValueError("`access_key_id` and `secret_access_key` go together")
-        if self.access_key_id and self.profile:
-            raise ValueError("name either static keys or a `profile`")
-        if self.session_token and not self.access_key_id:
-            raise ValueError("`session_token` goes with `access_key_id` and `secret_access_key`")
-        if self.external_id and not self.role_arn:
-            raise ValueError("`external_id` goes with `role_arn`")
-        return self
-
-
-Connection = Annotated[
-    LocalConnection | S3Connection | AzureBlobConnection | AdlsConnection | GcsConnection | SftpConnection, Field(discriminator="type")
-]
-
-CONNECTION: TypeAdapter[Connection] = TypeAdapter(Connection)
+CONNECTION: TypeAdapter[Connection] = TypeAdapter[Any](Connection)
 """Reads a connection from plain data, as the ledger keeps it."""

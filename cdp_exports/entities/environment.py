@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
-from cdp_exports.entities.connection import Connection
+from cdp_exports.entities.connection import TYPES, Connection
 from cdp_exports.entities.model import Declared, Id, WrongItem
 from cdp_exports.entities.secret import Secret
 from cdp_exports.entities.time_zone import TimeZone
@@ -30,9 +30,14 @@ class Environment(Declared):
     state: Connection | None = None
     """Where is kept what receivers hold: a folder of its own, written like a connection. Default: a folder in Dagster's home."""
 
+    failing_after: Annotated[int, Field(ge=1)] = 3
+    """After failures at how many export times in a row an export is reported as failing. Its schedule stays on."""
+
     @field_validator("state")
     @classmethod
     def _a_folder_alone(cls, value: Connection | None) -> Connection | None:
+        if value is not None and not TYPES[value.type].takes_files:
+            raise WrongItem(f"a connection of the type `{value.type}` keeps no files", item="type")
         for name in ("purpose", "suppress", "accepts", "lower_case"):
             if value is not None and name in value.model_fields_set:
                 raise WrongItem("nobody receives what is kept here; this belongs to a connection", item=name)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import StringConstraints
 
 from cdp_exports.entities.receiver import Receiver
 from cdp_exports.entities.secret import Secret
-from cdp_exports.entities.store_address import Endpoint, StoreFolder
+from cdp_exports.entities.store_address import Endpoint, StoreFolder, folders
 
 
 class GcsConnection(Receiver):
@@ -33,3 +34,6 @@ class GcsConnection(Receiver):
 
     endpoint_url: Endpoint | None = None
     """The store's address where it is not https://storage.googleapis.com: a private endpoint, or a test server."""
+
+    def place(self, root: Path) -> tuple[str, ...]:  # a bucket's name is unique at Google, whatever address leads there
+        return "gs", self.bucket, *folders(self.folder)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from abc import abstractmethod
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
@@ -34,6 +36,9 @@ KeySource = Annotated[Annotated[Address, Tag("file")] | Annotated[Secret, Tag("v
 
 class Receiver(Declared):
     """The keys that connections of all types have."""
+
+    type: Any
+    """The kind of destination. Each type of connection declares it as a literal: the word that tells it from the others."""
 
     description: str | None = None
     """For whoever reads the catalog."""
@@ -68,3 +73,8 @@ class Receiver(Declared):
         if value != "administrators":
             raise ValueError("roles do not exist yet, so a connection cannot be shared; leave `shared_with` out")
         return value
+
+    @abstractmethod
+    def place(self, root: Path) -> tuple[str, ...]:
+        """Which place in the world is meant, so that two ways to write it compare equal: the kind of store, the store, and the folders
+        down from its root; of an audience destination, the account. `root`: where relative local folders count from."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -10,6 +11,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from cdp_exports.entities.model import Address
 from cdp_exports.entities.receiver import Receiver
 from cdp_exports.entities.secret import Secret
+from cdp_exports.entities.store_address import folders
 
 
 class SftpConnection(Receiver):
@@ -71,3 +73,8 @@ class SftpConnection(Receiver):
         if self.passphrase and not (self.private_key or self.private_key_file):
             raise ValueError("`passphrase` goes with `private_key` or `private_key_file`")
         return self
+
+    def place(self, root: Path) -> tuple[str, ...]:
+        # where a user's folders stand depends on the user
+        start = "/" if self.folder.startswith("/") else "~"
+        return "sftp", f"{self.user}@{self.host.lower()}:{self.port}", start, *folders(self.folder)

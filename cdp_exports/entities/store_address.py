@@ -41,3 +41,12 @@ def plain_endpoint(endpoint: str) -> str:
     url = urlsplit(endpoint)
     port = f":{url.port}" if url.port not in (None, _DEFAULT_PORTS.get(url.scheme)) else ""
     return f"{url.scheme}://{url.hostname}{port}{url.path.rstrip('/')}"
+
+
+def folders(path: str) -> list[str]:
+    """The names in a path of folders.
+
+    >>> folders("/cdp/orders")
+    ['cdp', 'orders']
+    """
+    return [part for part in path.split("/") if part]

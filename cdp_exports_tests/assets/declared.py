@@ -6,10 +6,11 @@ from pathlib import Path
 
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.entities.cadence import Cadence
-from cdp_exports.entities.connection import LocalConnection, S3Connection
 from cdp_exports.entities.dataset import Dataset, DeltaSource
 from cdp_exports.entities.environment import Environment
 from cdp_exports.entities.export import DatasetExport
+from cdp_exports.entities.local_connection import LocalConnection
+from cdp_exports.entities.s3_connection import S3Connection
 from cdp_exports.entities.secret import Secret
 
 

@@ -12,8 +12,8 @@ import pytest
 import cdp_exports
 from cdp_exports.assets.exports import assets_of
 from cdp_exports.definitions import build_definitions
-from cdp_exports.entities.connection import LocalConnection
 from cdp_exports.entities.export import DatasetExport
+from cdp_exports.entities.local_connection import LocalConnection
 from cdp_exports.entities.receiver import Suppression
 from cdp_exports.errors import DeclarationError
 from cdp_exports_tests.assets.declared import catalog_at

@@ -8,9 +8,9 @@ import pytest
 
 from cdp_exports.assets.profile_exports import also_read
 from cdp_exports.entities.capabilities import capabilities_of
-from cdp_exports.entities.connection import LocalConnection
 from cdp_exports.entities.dataset import Dataset
 from cdp_exports.entities.export import SegmentExport
+from cdp_exports.entities.local_connection import LocalConnection
 from cdp_exports.entities.segment import Segment
 from cdp_exports.segments.compile import compile_audience
 from cdp_exports.segments.members import compile_segment

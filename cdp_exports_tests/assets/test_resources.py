@@ -9,34 +9,24 @@ import pytest
 from dagster import EnvVar
 
 from cdp_exports.assets.resources import (
-    AzureBlobDestinationResource,
-    GcsDestinationResource,
-    LocalDestinationResource,
-    S3DestinationResource,
-    SftpDestinationResource,
     check_secrets,
     connection_resources,
     destination_resource,
+    resource_type,
 )
 from cdp_exports.destinations import open as opening
-from cdp_exports.entities.azure_connection import AzureBlobConnection
-from cdp_exports.entities.connection import LocalConnection, S3Connection
-from cdp_exports.entities.gcs_connection import GcsConnection
-from cdp_exports.entities.sftp_connection import SftpConnection
+from cdp_exports.entities.connection import TYPES
+from cdp_exports.entities.local_connection import LocalConnection
+from cdp_exports.entities.receiver import Receiver
+from cdp_exports.entities.s3_connection import S3Connection
 from cdp_exports.errors import DeclarationError
 from cdp_exports_tests.assets.declared import catalog_at
 
 
 def test_resources_have_the_fields_of_their_connections() -> None:
-    ours, not_how_to_open = {"root"}, {"type", "description", "purpose", "suppress", "accepts", "shared_with", "encrypt_to"}
-    pairs = {
-        LocalDestinationResource: LocalConnection,
-        S3DestinationResource: S3Connection,
-        AzureBlobDestinationResource: AzureBlobConnection,
-        GcsDestinationResource: GcsConnection,
-        SftpDestinationResource: SftpConnection,
-    }
-    for resource, connection in pairs.items():
+    ours, not_how_to_open = {"root"}, set(Receiver.model_fields)
+    for word, known in TYPES.items():
+        resource, connection = resource_type(word), known.connection
         assert set(resource.model_fields) - ours == set(connection.model_fields) - not_how_to_open
         for name in set(resource.model_fields) - ours:
             assert resource.model_fields[name].description == connection.model_fields[name].description

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from cdp_exports.destinations.object_store import ObjectStoreDestination
 from cdp_exports.destinations.patience import Patience
 from cdp_exports.destinations.s3 import open_s3
-from cdp_exports.entities.connection import S3Connection
+from cdp_exports.entities.s3_connection import S3Connection
 from cdp_exports.entities.secret import Secret
 from cdp_exports_tests.servers.seaweedfs import EXPORTER, REGION, Bucket, Identity
 
@@ -30,4 +32,4 @@ def open_bucket(
     bucket: Bucket, /, *, url: str | None = None, identity: Identity = EXPORTER, patience: Patience = IMPATIENT, **changes: object
 ) -> ObjectStoreDestination:
     environ = {"KEY_ID": identity.access_key_id, "SECRET": identity.secret_access_key}
-    return open_s3(s3_connection(bucket, url=url, **changes), environ, patience)
+    return open_s3(s3_connection(bucket, url=url, **changes), Path(), environ, patience)

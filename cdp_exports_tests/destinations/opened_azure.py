@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from cdp_exports.destinations.azure import open_azure
 from cdp_exports.destinations.object_store import ObjectStoreDestination
 from cdp_exports.destinations.patience import Patience
-from cdp_exports.entities.connection import AzureBlobConnection
+from cdp_exports.entities.azure_connection import AzureBlobConnection
 from cdp_exports_tests.destinations.opened import IMPATIENT
 from cdp_exports_tests.servers.azurite import ACCOUNT, KEY, Container
 
@@ -29,7 +31,7 @@ def azure_connection(container: Container, /, *, url: str | None = None, **chang
 def open_container(
     container: Container, /, *, url: str | None = None, patience: Patience = IMPATIENT, environ: dict[str, str] = ENVIRON, **changes: object
 ) -> ObjectStoreDestination:
-    return open_azure(azure_connection(container, url=url, **changes), environ, patience)
+    return open_azure(azure_connection(container, url=url, **changes), Path(), environ, patience)
 
 
 def open_with_sas(container: Container, token: str) -> ObjectStoreDestination:

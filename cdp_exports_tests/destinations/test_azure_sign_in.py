@@ -17,8 +17,9 @@ from pydantic import ValidationError
 from cdp_exports.destinations.azure import open_azure
 from cdp_exports.destinations.azure_errors import ANSWERS
 from cdp_exports.destinations.object_store import ObjectStoreDestination
+from cdp_exports.entities.azure_connection import AdlsConnection, AzureBlobConnection
 from cdp_exports.entities.capabilities import Proof, capabilities_of
-from cdp_exports.entities.connection import CONNECTION, AdlsConnection, AzureBlobConnection
+from cdp_exports.entities.connection import CONNECTION
 from cdp_exports.errors import DeclarationError, DestinationRefused, TransientError
 from cdp_exports_tests.destinations.opened import IMPATIENT
 from cdp_exports_tests.destinations.opened_azure import open_container
@@ -50,7 +51,7 @@ def _connection(**declared: object) -> AzureBlobConnection | AdlsConnection:
     ids=["blob", "folder", "lake", "lake of another cloud", "azurite"],
 )
 def test_addresses(declared: dict[str, object], place: str, uri: str) -> None:
-    destination = open_azure(_connection(**declared), {})
+    destination = open_azure(_connection(**declared), Path(), {})
     assert destination.place == place
     assert destination.uri("a/b") == uri
 
@@ -58,7 +59,7 @@ def test_addresses(declared: dict[str, object], place: str, uri: str) -> None:
 @pytest.mark.parametrize("kind", ["azure_blob", "adls"])
 def test_capabilities_are_known_without_opening(kind: str) -> None:
     assert capabilities_of(kind).proof is Proof.REREAD
-    assert open_azure(_connection(type=kind), {}).capabilities == capabilities_of(kind)
+    assert open_azure(_connection(type=kind), Path(), {}).capabilities == capabilities_of(kind)
 
 
 @pytest.mark.parametrize(
@@ -110,12 +111,12 @@ class TestConnectionString:
     )
     def test_it_must_fit_what_is_declared(self, text: str, says: str) -> None:
         with pytest.raises(DeclarationError, match=says) as caught:
-            open_azure(_connection(connection_string={"env": "STRING"}), {"STRING": text})
+            open_azure(_connection(connection_string={"env": "STRING"}), Path(), {"STRING": text})
         assert KEY not in str(caught.value)
 
     def test_the_public_clouds_fits(self) -> None:
         text = f"DefaultEndpointsProtocol=https;AccountName=acme;AccountKey={KEY};EndpointSuffix=core.windows.net"
-        open_azure(_connection(connection_string={"env": "STRING"}), {"STRING": text})
+        open_azure(_connection(connection_string={"env": "STRING"}), Path(), {"STRING": text})
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ class TestConnectionString:
 )
 def test_what_is_no_secret_is_said_before_anything_is_sent(declared: dict[str, object], environ: dict[str, str], says: str) -> None:
     with pytest.raises(DeclarationError, match=says):
-        open_azure(_connection(**declared), environ)
+        open_azure(_connection(**declared), Path(), environ)
 
 
 @dataclass
@@ -184,7 +185,7 @@ def authority() -> Iterator[Authority]:
 
 
 def _signed_in(authority: Authority, environ: dict[str, str], **declared: object) -> ObjectStoreDestination:
-    return open_azure(_connection(endpoint_url=f"{authority.url}/acme", **declared), environ, IMPATIENT)
+    return open_azure(_connection(endpoint_url=f"{authority.url}/acme", **declared), Path(), environ, IMPATIENT)
 
 
 def _principal(authority: Authority) -> ObjectStoreDestination:

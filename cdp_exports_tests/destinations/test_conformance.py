@@ -8,8 +8,9 @@ import pytest
 
 from cdp_exports.destinations.destination import FileDestination
 from cdp_exports.destinations.object_store import ObjectStoreDestination
-from cdp_exports.destinations.open import open_destination
-from cdp_exports.entities.connection import CONNECTION, LocalConnection
+from cdp_exports.destinations.open import open_files
+from cdp_exports.entities.connection import CONNECTION
+from cdp_exports.entities.local_connection import LocalConnection
 from cdp_exports.testing.destinations import FileDestinationSuite
 from cdp_exports_tests.destinations.opened import s3_connection
 from cdp_exports_tests.destinations.opened_azure import azure_connection
@@ -24,14 +25,14 @@ from cdp_exports_tests.servers.seaweedfs import EXPORTER, Bucket
 class TestLocal(FileDestinationSuite):
     @pytest.fixture
     def destination(self, tmp_path: Path) -> FileDestination:
-        return open_destination(LocalConnection(type="local", folder="lake"), tmp_path, {})
+        return open_files(LocalConnection(type="local", folder="lake"), tmp_path, {})
 
 
 class TestS3(FileDestinationSuite):
     @pytest.fixture
     def destination(self, bucket: Bucket, tmp_path: Path) -> FileDestination:
         environ = {"KEY_ID": EXPORTER.access_key_id, "SECRET": EXPORTER.secret_access_key}
-        return open_destination(s3_connection(bucket), tmp_path, environ)
+        return open_files(s3_connection(bucket), tmp_path, environ)
 
     def test_a_store_that_lists_in_order_is_asked_from_where_on(self, destination: ObjectStoreDestination, monkeypatch) -> None:
         """Amazon documents its order; this server has it for names without folders among them."""
@@ -51,7 +52,7 @@ class TestS3(FileDestinationSuite):
 class TestAzureBlob(FileDestinationSuite):
     @pytest.fixture
     def destination(self, container: Container, tmp_path: Path) -> FileDestination:
-        return open_destination(azure_connection(container), tmp_path, {"KEY": KEY})
+        return open_files(azure_connection(container), tmp_path, {"KEY": KEY})
 
 
 class TestAdls(FileDestinationSuite):
@@ -62,13 +63,13 @@ class TestAdls(FileDestinationSuite):
     @pytest.fixture
     def destination(self, container: Container, tmp_path: Path) -> FileDestination:
         declared = azure_connection(container).model_dump(mode="json") | {"type": "adls"}
-        return open_destination(CONNECTION.validate_python(declared), tmp_path, {"KEY": KEY})
+        return open_files(CONNECTION.validate_python(declared), tmp_path, {"KEY": KEY})
 
 
 class TestSftp(FileDestinationSuite):
     @pytest.fixture
     def destination(self, home: Home, tmp_path: Path) -> FileDestination:
-        return open_destination(sftp_connection(home), tmp_path, ENVIRON)
+        return open_files(sftp_connection(home), tmp_path, ENVIRON)
 
     @pytest.fixture(autouse=True)
     def _leaves_no_partial_file(self, home: Home, destination: FileDestination):
@@ -79,7 +80,7 @@ class TestSftp(FileDestinationSuite):
 class TestGcs(FileDestinationSuite):
     @pytest.fixture
     def destination(self, google_bucket: GoogleBucket, tmp_path: Path) -> FileDestination:
-        return open_destination(gcs_connection(google_bucket), tmp_path, {"KEY": google_bucket.face.key_file()})
+        return open_files(gcs_connection(google_bucket), tmp_path, {"KEY": google_bucket.face.key_file()})
 
     @pytest.fixture(autouse=True)
     def _leaves_no_open_upload(self, google_bucket: GoogleBucket):

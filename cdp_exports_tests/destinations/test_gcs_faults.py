@@ -146,12 +146,13 @@ def test_delete_aborts_what_a_killed_process_left(google_bucket: GoogleBucket) -
     """Uploads to other paths stay, neighbours with the same beginning among them."""
     code = """
 import os, sys, time
+from pathlib import Path
 from cdp_exports.destinations.checksums import PART_SIZE
 from cdp_exports.destinations.gcs import open_gcs
-from cdp_exports.entities.connection import GcsConnection
+from cdp_exports.entities.gcs_connection import GcsConnection
 declared = {"type": "gcs", "bucket": sys.argv[1], "folder": sys.argv[2], "endpoint_url": sys.argv[3], "service_account_key": {"env": "KEY"}}
 for path in ("a/f", "a/f-2", "b"):
-    writer = open_gcs(GcsConnection.model_validate(declared), os.environ).open(path)
+    writer = open_gcs(GcsConnection.model_validate(declared), Path(), os.environ).open(path)
     writer.write(os.urandom(2 * PART_SIZE))
     globals()[path] = writer
 print("ready", flush=True)

@@ -16,7 +16,7 @@ from cdp_exports.destinations.checksums import PART_SIZE
 from cdp_exports.destinations.gcs import open_gcs
 from cdp_exports.destinations.object_store import ObjectStoreDestination
 from cdp_exports.entities.capabilities import Proof, capabilities_of
-from cdp_exports.entities.connection import GcsConnection
+from cdp_exports.entities.gcs_connection import GcsConnection
 from cdp_exports.errors import CdpExportsError, DeclarationError, DestinationRefused, TransientError
 from cdp_exports_tests.destinations.opened import IMPATIENT
 from cdp_exports_tests.destinations.opened_gcs import gcs_connection, open_google
@@ -148,13 +148,13 @@ class TestApplicationDefaultCredentials:
     def test_a_file_that_the_environment_names(self, google_bucket: GoogleBucket, tmp_path: Path, monkeypatch) -> None:
         (tmp_path / "key.json").write_text(google_bucket.face.key_file())
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
-        open_gcs(gcs_connection(google_bucket, service_account_key=None), {}, IMPATIENT).probe()
+        open_gcs(gcs_connection(google_bucket, service_account_key=None), Path(), {}, IMPATIENT).probe()
 
     def test_none(self, google_bucket: GoogleBucket, tmp_path: Path, monkeypatch) -> None:
         monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
         monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
         monkeypatch.setenv("NO_GCE_CHECK", "true")
-        destination = open_gcs(gcs_connection(google_bucket, service_account_key=None), {}, IMPATIENT)
+        destination = open_gcs(gcs_connection(google_bucket, service_account_key=None), Path(), {}, IMPATIENT)
         assert "no usable credentials" in _failure(destination.probe, DestinationRefused)
 
     def test_the_environment_does_not_leak_into_a_declared_key(self, google_bucket: GoogleBucket, monkeypatch) -> None:
@@ -179,7 +179,7 @@ class TestApplicationDefaultCredentials:
 @pytest.mark.parametrize("value", ["", "{}", "[]", "not json", '{"type": "authorized_user"}', '{"private_key": "secret-key"}'])
 def test_what_is_no_key_is_said_before_anything_is_sent(google_bucket: GoogleBucket, value: str) -> None:
     with pytest.raises(DeclarationError) as caught:
-        open_gcs(gcs_connection(google_bucket), {"KEY": value}, IMPATIENT)
+        open_gcs(gcs_connection(google_bucket), Path(), {"KEY": value}, IMPATIENT)
     assert "KEY" in str(caught.value)
     assert "secret-key" not in "".join(traceback.format_exception(caught.value))
 
@@ -195,7 +195,7 @@ def test_what_is_no_key_is_said_before_anything_is_sent(google_bucket: GoogleBuc
     ids=["google", "folder", "google by name", "other"],
 )
 def test_addresses(declared: dict[str, object], place: str, uri: str) -> None:
-    destination = open_gcs(GcsConnection.model_validate({"type": "gcs", "bucket": "acme_exports", **declared}), {})
+    destination = open_gcs(GcsConnection.model_validate({"type": "gcs", "bucket": "acme_exports", **declared}), Path(), {})
     assert destination.place == place
     assert destination.uri("a/b") == uri
     assert destination.capabilities == capabilities_of("gcs")

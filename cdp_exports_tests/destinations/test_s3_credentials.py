@@ -88,17 +88,17 @@ def sts(monkeypatch) -> Iterator[Sts]:
 
 def test_a_profile(bucket: Bucket, profile: str) -> None:
     connection = s3_connection(bucket, access_key_id=None, secret_access_key=None, region=None, profile=profile)
-    open_s3(connection, {}, IMPATIENT).probe()
+    open_s3(connection, Path(), {}, IMPATIENT).probe()
 
 
 def test_an_unknown_profile(bucket: Bucket) -> None:
     connection = s3_connection(bucket, access_key_id=None, secret_access_key=None, profile="nobody")
     with pytest.raises(DeclarationError, match="nobody"):
-        open_s3(connection, {})
+        open_s3(connection, Path(), {})
 
 
 def test_no_credentials_anywhere(bucket: Bucket) -> None:
-    destination = open_s3(s3_connection(bucket, access_key_id=None, secret_access_key=None), {}, IMPATIENT)
+    destination = open_s3(s3_connection(bucket, access_key_id=None, secret_access_key=None), Path(), {}, IMPATIENT)
     for call in (lambda: destination.put("f", b""), lambda: destination.delete(["f"]), destination.probe):
         with pytest.raises(DestinationRefused, match="NoCredentialsError"):
             call()
@@ -106,12 +106,12 @@ def test_no_credentials_anywhere(bucket: Bucket) -> None:
 
 def test_a_secret_that_is_not_set(bucket: Bucket) -> None:
     with pytest.raises(DeclarationError, match="SECRET is not set"):
-        open_s3(s3_connection(bucket), {"KEY_ID": "x"})
+        open_s3(s3_connection(bucket), Path(), {"KEY_ID": "x"})
 
 
 def test_a_role_is_assumed_with_the_declared_keys(bucket: Bucket, sts: Sts) -> None:
     environ = {"KEY_ID": "AKIDBASE", "SECRET": "base", "EXTERNAL": "agreed"}
-    destination = open_s3(s3_connection(bucket, role_arn=ROLE, external_id=Secret(env="EXTERNAL")), environ, IMPATIENT)
+    destination = open_s3(s3_connection(bucket, role_arn=ROLE, external_id=Secret(env="EXTERNAL")), Path(), environ, IMPATIENT)
     assert sts.requests == []  # nothing is asked before it is needed
 
     destination.probe()
@@ -123,7 +123,9 @@ def test_a_role_is_assumed_with_the_declared_keys(bucket: Bucket, sts: Sts) -> N
 
 
 def test_a_role_is_assumed_with_a_profile(bucket: Bucket, sts: Sts, profile: str) -> None:
-    open_s3(s3_connection(bucket, access_key_id=None, secret_access_key=None, profile=profile, role_arn=ROLE), {}, IMPATIENT).probe()
+    open_s3(
+        s3_connection(bucket, access_key_id=None, secret_access_key=None, profile=profile, role_arn=ROLE), Path(), {}, IMPATIENT
+    ).probe()
     assert "ExternalId" not in sts.requests[0]
 
 
@@ -139,4 +141,4 @@ def test_a_role_that_is_refused(bucket: Bucket, sts: Sts) -> None:
 def test_boto3_is_missing(bucket: Bucket, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(DeclarationError, match=r"cdp-exports\[s3\]"):
-        open_s3(s3_connection(bucket), {})
+        open_s3(s3_connection(bucket), Path(), {})

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
 from cdp_exports.destinations.s3 import open_s3
 from cdp_exports.destinations.s3_errors import ANSWERS
 from cdp_exports.entities.capabilities import Proof, capabilities_of
-from cdp_exports.entities.connection import S3Connection
+from cdp_exports.entities.s3_connection import S3Connection
 from cdp_exports.errors import DestinationRefused, TransientError
 
 
@@ -27,14 +29,14 @@ def _connection(**declared: object) -> S3Connection:
     ids=["amazon", "folder", "other store", "port"],
 )
 def test_addresses(declared: dict[str, object], place: str, uri: str) -> None:
-    destination = open_s3(_connection(**declared), {})
+    destination = open_s3(_connection(**declared), Path(), {})
     assert destination.place == place
     assert destination.uri("a/b") == uri
 
 
 def test_capabilities_are_known_without_opening() -> None:
     assert capabilities_of("s3").proof is Proof.STORED
-    assert open_s3(_connection(), {}).capabilities == capabilities_of("s3")
+    assert open_s3(_connection(), Path(), {}).capabilities == capabilities_of("s3")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from cdp_exports.catalog.places import place_of, shown
+from cdp_exports.catalog.places import shown
 from cdp_exports.entities.sftp_connection import SftpConnection
 
 PIN = "SHA256:J0zeGgs9WQdGxYKQcnGrtKEE06Cu9GF20glkYmS3b6k"
@@ -72,7 +72,7 @@ def test_what_is_wrong(changes: dict[str, object], said: str) -> None:
 
 def test_its_place_is_the_users_folder() -> None:
     def place(**changes: object) -> tuple[str, ...]:
-        return place_of(_declared(**changes), Path())
+        return _declared(**changes).place(Path())
 
     assert place(folder="in") == place(folder="in", host="FILES.partner.com", password={"env": "OTHER"})
     assert len({place(folder=folder) for folder in ("", "in", "/", "/in")}) == 4
