@@ -20,6 +20,7 @@ _FOLDER: Cause = ("a folder has the name of the file", "Change the export's `pat
 _LOCKED: Cause = ("a lease or a policy protects the file", "End the lease, or choose a container without a retention policy.")
 
 EXPIRED: Cause = ("the shared access signature is not valid now", "Issue a new one; its start and end are in UTC.")
+ALTERED = re.compile("Md5Mismatch|contentMD5 doesn't match")  # Azurite has words of its own
 NO_CONTAINER = re.compile("ContainerNotFound|specified container does not exist")
 
 _TERMINAL: Mapping[str, Cause] = {

@@ -55,21 +55,6 @@ def of_parts(digests: Sequence[bytes]) -> str:
     return f"{base64.b64encode(hashlib.sha256(b''.join(digests)).digest()).decode()}-{len(digests)}"
 
 
-class Crc32:
-    """The fastest there is; finds what transport and storage do to a file by accident, as well as the stores' own do."""
-
-    def __init__(self) -> None:
-        self._value = 0
-
-    def update(self, data: memoryview, /) -> None:
-        from isal import isal_zlib
-
-        self._value = isal_zlib.crc32(data, self._value)
-
-    def digest(self) -> bytes:
-        return self._value.to_bytes(4, "big")
-
-
 class Crc32c:
     """CRC-32C of the whole file, big-endian, in base64: what Google Cloud Storage computes of every object."""
 

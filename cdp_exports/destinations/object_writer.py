@@ -13,20 +13,16 @@ from cdp_exports.errors import DestinationRefused, NotIntact, TransientError
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-PARTS_AT_ONCE = 4
 MAX_PARTS = 10_000  # of Amazon S3 and Google Cloud Storage; Azure takes more
 
 
 class ObjectWriter:
-    """Streams a file in parts and keeps the checksum that the store will report."""
+    """Sends a file and compares what the store then holds."""
 
     def __init__(self, store: ObjectStore, api: StoreApi, path: str, uri: str) -> None:
-        import obstore
-
         self._store, self._api, self._path, self._uri = store, api, path, uri
         with translated(api):
-            self._file = obstore.open_writer(store, path, buffer_size=PART_SIZE, max_concurrency=PARTS_AT_ONCE)
-        self._checksum = api.checksum()
+            self._upload = api.upload(store, path)
         self._size = 0
         self._state = "open"  # then "closing", where it is unknown what stands there, then "done"
 
@@ -39,8 +35,7 @@ class ObjectWriter:
                 next_step="Split it with `max_rows_per_file`.",
             )
         with translated(self._api):
-            self._file.write(piece)
-        self._checksum.update(piece)
+            self._upload.write(piece)
         return len(piece)
 
     def close(self) -> Proof:
@@ -49,7 +44,7 @@ class ObjectWriter:
         self._state = "closing"
         try:
             with translated(self._api):
-                self._file.close()
+                self._upload.complete()
         except TransientError:
             stored = self._api.stored(self._path)
             if not self._is_ours(stored):  # else only the reply was lost
@@ -66,7 +61,7 @@ class ObjectWriter:
         state, self._state = self._state, "done"
         if state == "open":
             try:
-                self._file.__exit__(RuntimeError, RuntimeError("aborted"), None)  # without an error it would complete the file
+                self._upload.give_up()
             except Exception:  # noqa: BLE001 whatever happened, the uploads are looked for below
                 state = "closing"
         if state == "closing":
@@ -77,7 +72,7 @@ class ObjectWriter:
                 self._api.abort_uploads({self._path})
 
     def _is_ours(self, stored: Stored | None) -> bool:
-        return stored is not None and stored.agrees_with(self._size, self._checksum.text())
+        return stored is not None and stored.agrees_with(self._size, self._upload.checksum())
 
     def _remove(self) -> None:
         import obstore

@@ -6,11 +6,14 @@ import re
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from cdp_exports.destinations.checksums import Checksum
+from cdp_exports.destinations.object_upload import Upload
 from cdp_exports.entities.capabilities import Proof
 from cdp_exports.errors import CdpExportsError
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Stored:
 
     size: int
     checksum: str | None
-    """Made as the store's `checksum` is; None if the store tells none."""
+    """Made as that of the upload is; None if the store tells none."""
 
     proof: Proof
 
@@ -38,8 +41,8 @@ class StoreApi(Protocol):
     no_bucket: re.Pattern[str]
     """What its answers hold where there is no bucket."""
 
-    def checksum(self) -> Checksum:
-        """A checksum of a file to write, to compare with what will be stored."""
+    def upload(self, store: ObjectStore, path: str) -> Upload:
+        """Begin to send a file. Raises DestinationRefused, TransientError, or what obstore raises."""
         ...
 
     def stored(self, path: str) -> Stored | None:

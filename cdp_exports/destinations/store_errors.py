@@ -48,6 +48,13 @@ class Vocabulary:
             return refused(_TLS, place)
         return lost(place)
 
+    def of_reply(self, status: int, text: str, place: str) -> CdpExportsError:
+        """What an HTTP answer to a request of our own means."""
+        if cause := next((cause for pattern, cause in self.told if pattern.search(text)), None):
+            return refused(cause, place)
+        code = _CODE.search(text)
+        return self.of_answer(code[1] if code else "", status, place)
+
     def of_answer(self, code: str, status: int, place: str) -> CdpExportsError:
         """What a code and an HTTP status mean."""
         if known := self.terminal.get(code):

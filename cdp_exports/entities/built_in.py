@@ -12,6 +12,7 @@ from cdp_exports.entities.sftp_connection import SftpConnection
 
 _FORMATS = frozenset({"parquet", "json", "csv"})
 _STORED = Capabilities(proof=Proof.STORED, formats=_FORMATS, conditional_create=True)
+_TRANSPORT = Capabilities(proof=Proof.TRANSPORT, formats=_FORMATS, conditional_create=True)
 _REREAD = Capabilities(proof=Proof.REREAD, formats=_FORMATS, conditional_create=True)
 
 BUILT_IN: tuple[DestinationType, ...] = (
@@ -33,14 +34,14 @@ BUILT_IN: tuple[DestinationType, ...] = (
     ),
     DestinationType(
         AzureBlobConnection,
-        _REREAD,
+        _TRANSPORT,
         "cdp_exports.destinations.azure:open_azure",
         "Azure Blob Storage",
         example="type: azure_blob\naccount: acmeexports\ncontainer: cdp\nsas_token: {env: AZURE_SAS}\n",
     ),
     DestinationType(
         AdlsConnection,
-        _REREAD,
+        _TRANSPORT,
         "cdp_exports.destinations.azure:open_azure",
         "Azure Data Lake Storage Gen2",
         example="type: adls\naccount: acmelake\ncontainer: cdp\ntenant_id: 7f0c1b52-0000-0000-0000-000000000000\n"

@@ -58,7 +58,7 @@ def test_addresses(declared: dict[str, object], place: str, uri: str) -> None:
 
 @pytest.mark.parametrize("kind", ["azure_blob", "adls"])
 def test_capabilities_are_known_without_opening(kind: str) -> None:
-    assert capabilities_of(kind).proof is Proof.REREAD
+    assert capabilities_of(kind).proof is Proof.TRANSPORT
     assert open_azure(_connection(type=kind), Path(), {}).capabilities == capabilities_of(kind)
 
 
