@@ -42,6 +42,8 @@ class CdpExportsError(Exception):
     """
 
     code: ClassVar[str] = "failed"
+    permanent: ClassVar[bool] = True
+    """Whether trying again without a change cannot help."""
 
     def __init__(self, message: str, *, next_step: str) -> None:
         super().__init__(message, next_step)
@@ -183,6 +185,7 @@ class TransientError(CdpExportsError):
     """May pass by itself: a connection refused or cut, a service that is busy, a database that is locked."""
 
     code = "transient"
+    permanent = False
 
 
 class NotApplied(TransientError):
@@ -197,6 +200,7 @@ class Skip(CdpExportsError):
     """
 
     code = "skipped"
+    permanent = False
 
     def __init__(self, message: str, *, next_step: str, reason: str) -> None:
         super().__init__(message, next_step=next_step)

@@ -20,6 +20,8 @@ from dagster import (
 from pydantic import Field
 
 from cdp_exports.assets import events
+from cdp_exports.assets.alive import alive
+from cdp_exports.assets.failing import failures_in_a_row
 from cdp_exports.assets.keys import dataset_key, export_key, resource_key, run_tags
 from cdp_exports.assets.opening import step_context
 from cdp_exports.assets.refreshing import active_runs, refreshes
@@ -71,14 +73,17 @@ def run_export(
         RetryRequested: all that failed may pass by itself.
     """
     failed: list[CdpExportsError] = []
+    export = catalog.exports[export_id]
+    members = [member for member in export.members if export_key(export.kind, export_id, member) in dagster.selected_asset_keys]
     try:
-        try:
-            yield from _deliver(dagster, catalog, export_id, reads, describe, watcher, failed)
-        except CdpExportsError as error:
-            watcher.broke_off(error.of(export=export_id))
-            failed.append(error)
-        if failed:
-            end_step(dagster, failed)
+        with alive(dagster, catalog, export_id, members):
+            try:
+                yield from _deliver(dagster, catalog, export_id, members, reads, describe, watcher, failed)
+            except CdpExportsError as error:
+                watcher.broke_off(error.of(export=export_id))
+                failed.append(error)
+            if failed:
+                end_step(dagster, failed)
     except (KeyboardInterrupt, DagsterExecutionInterruptedError):
         watcher.interrupted(dagster)
         raise
@@ -88,6 +93,7 @@ def _deliver(
     dagster: AssetExecutionContext,
     catalog: Catalog,
     export_id: str,
+    members: Sequence[str],
     reads: Callable[[str], Sequence[str]],
     describe: events.Describe,
     watcher: Watcher,
@@ -98,7 +104,6 @@ def _deliver(
     export_time = _export_time(dagster)
     resources = {export.connection: getattr(dagster.resources, resource_key(export.connection))}
     context = step_context(catalog, dagster.instance, resources, watcher.progress)
-    members = [member for member in export.members if export_key(export.kind, export_id, member) in dagster.selected_asset_keys]
     unfinished = _unfinished(dagster, catalog, {dataset for member in members for dataset in reads(member)})
     for ended in deliver(
         context,
@@ -151,10 +156,11 @@ def _tell(
         yield events.materialization(key, outcome, outcome.delivery, describe, run_id=dagster.run.run_id, attempts=attempts)
     if outcome.status == "skipped":
         dagster.log_event(events.observation(key, outcome))
+    failures = failures_in_a_row(dagster, context, outcome)
     for sentence in (*outcome.warnings, *([str(outcome.error)] if outcome.error else [])):
         dagster.log.warning(sentence)
     if AssetCheckKey(key, events.DELIVERED) in dagster.selected_asset_check_keys:
-        yield events.check_result(key, outcome)
+        yield events.check_result(key, outcome, failures)
 
 
 def known_to_dagster(instance: DagsterInstance, catalog: Catalog, export_id: str, members: Sequence[str]) -> Mapping[str, ExportTime]:

@@ -77,8 +77,9 @@ def delivery_metadata(delivery: Delivery, uri: str | None, describe: Describe) -
     return {name: value for name, value in metadata.items() if value is not None}
 
 
-def check_result(key: AssetKey, outcome: Outcome) -> AssetCheckResult:
-    """The result of `delivered`; reason, next step and how near the limits are stand in its metadata."""
+def check_result(key: AssetKey, outcome: Outcome, failures: int = 0) -> AssetCheckResult:
+    """The result of `delivered`; reason, next step, how near the limits are, and at how many export times in a row it failed by
+    now stand in its metadata."""
     skipped = outcome.status == "skipped"
     sentences = (*([str(outcome.error)] if outcome.error else []), *outcome.warnings)
     return AssetCheckResult(
@@ -91,6 +92,8 @@ def check_result(key: AssetKey, outcome: Outcome) -> AssetCheckResult:
             "cdp/outcome": outcome.status,
             "cdp/export_time": str(outcome.export_time),
             **error_metadata(outcome.error),
+            **({"cdp/permanent": outcome.error.permanent} if outcome.error and not skipped else {}),
+            **({"cdp/failures_in_a_row": failures} if failures else {}),
             **_limits(outcome),
         },
     )

@@ -109,7 +109,7 @@ def attempt_document(attempt: Attempt) -> Document:
 
 
 def skip_document(record: SkipRecord, kind: str) -> Document:
-    """An export time without a delivery. `state`: skipped, failed or waiting."""
+    """An export time without a delivery. `state`: skipped, failed or waiting; `permanent`: trying again without a change cannot help."""
     return {
         "type": "skip",
         "kind": kind,
@@ -117,6 +117,7 @@ def skip_document(record: SkipRecord, kind: str) -> Document:
         "member": record.member,
         "export_time": str(record.export_time),
         "state": record.outcome,
+        "permanent": record.permanent,
         "reason": record.reason,
         "message": record.message,
         "next_step": record.next_step,

@@ -36,9 +36,10 @@ def worst(statuses: Iterable[int]) -> int:
 
 
 def error_document(error: CdpExportsError) -> dict[str, Any]:
-    """A failure as JSON: `code` says which kind, `reason` which case of it (`vacuumed`, `covered_by`, ...)."""
+    """A failure as JSON: `code` says which kind, `reason` which case of it (`vacuumed`, `covered_by`, ...), `permanent` that trying
+    again without a change cannot help."""
     reason = error.reason if isinstance(error, Skip | HistoryLost) else None
-    return {"code": error.code, "reason": reason, "message": error.message, "next_step": error.next_step}
+    return {"code": error.code, "reason": reason, "permanent": error.permanent, "message": error.message, "next_step": error.next_step}
 
 
 def explain(error: CdpExportsError, *, as_json: bool) -> int:

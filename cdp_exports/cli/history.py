@@ -119,7 +119,9 @@ def _family(kind: str, entries: list[Document], several: bool) -> Table:
     for entry in entries:
         whose = (entry["export_time"], f"{entry['export']} {entry['member']}")
         if entry["type"] == "skip":
-            rows.add_row(*whose, state(entry["state"]), entry["reason"], *[""] * len(numbers), short(entry["at"]))
+            rows.add_row(
+                *whose, state(entry["state"], permanent=entry["permanent"]), entry["reason"], *[""] * len(numbers), short(entry["at"])
+            )
         else:
             counts: Document = entry["rows"] or {}
             at = short(entry["committed_at"] or entry["pinned_at"])

@@ -82,6 +82,7 @@ _SKIP: Document = {
     "member": "orders",
     "export_time": "202612010100",
     "state": "skipped",
+    "permanent": False,
     "reason": "covered_by",
     "message": "...",
     "next_step": "...",
@@ -108,9 +109,12 @@ _SUMMARY: Document = {
             "export_time": "202612010200",
             "state": "committed",
             "at": "2026-12-01T02:00:05+00:00",
+            "permanent": False,
             "reason": None,
             "message": None,
             "next_step": None,
+            "failures_in_a_row": 0,
+            "failing": False,
         }
     ],
 }

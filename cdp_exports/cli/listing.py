@@ -79,6 +79,7 @@ def matches(catalog: Catalog, export_id: str, search: str | None) -> bool:
 def summary(opened: Session, export_id: str, on: bool | None) -> Document:
     """An export and how its members ended last. `on`: whether its schedule is."""
     export, zone = opened.catalog.exports[export_id], opened.catalog.environment.time_zone
+    failures = opened.ledger.failures_in_a_row(opened.environment, [export_id])
     return {
         "export": export_id,
         "kind": export.kind,
@@ -92,7 +93,11 @@ def summary(opened: Session, export_id: str, on: bool | None) -> Document:
         "schedule_on": on,
         "next_export_time": next(iter(next_times(export.schedule, zone, 1, on=on)), None),
         "description": export.description,
-        "last": [_last(entry) for entry in _newest_of_members(opened, export_id)],
+        "last": [
+            {**_last(entry), "failures_in_a_row": times, "failing": times >= opened.catalog.environment.failing_after}
+            for entry in _newest_of_members(opened, export_id)
+            for times in [failures.get((export_id, entry.member), 0)]
+        ],
     }
 
 
@@ -107,9 +112,10 @@ def _newest_of_members(opened: Session, export_id: str) -> list[Delivery | SkipR
 def _last(entry: Delivery | SkipRecord) -> Document:
     from cdp_exports.ledger.records import SkipRecord
 
-    said = {"reason": None, "message": None, "next_step": None}
+    said: Document = {"permanent": False, "reason": None, "message": None, "next_step": None}
     if isinstance(entry, SkipRecord):
-        state, at, said = entry.outcome, entry.at, {"reason": entry.reason, "message": entry.message, "next_step": entry.next_step}
+        state, at = entry.outcome, entry.at
+        said |= {"permanent": entry.permanent, "reason": entry.reason, "message": entry.message, "next_step": entry.next_step}
     else:
         state, at = entry.state.value, entry.committed_at or entry.pinned_at
     return {"member": entry.member, "export_time": str(entry.export_time), "state": state, "at": moment(at), **said}
@@ -139,7 +145,7 @@ def _family(found: list[Document], kind: str, title: str) -> Table | None:
             export["mode"],
             schedule_said(export),
             export["next_export_time"] or "",
-            state(worst["state"], f" {worst['export_time']}") if worst else text("never", "dim"),
+            state(worst["state"], f" {worst['export_time']}", permanent=worst["permanent"]) if worst else text("never", "dim"),
         )
     return rows
 
@@ -156,9 +162,15 @@ def _worst(last: list[Document]) -> Document | None:
 
 
 def troubles(export: Document) -> list[Any]:
-    """What to do about members that failed last."""
+    """What to do about members that failed last, or again and again."""
+    from cdp_exports.assets.failing import said
+
+    failed = [last for last in export["last"] if last["state"] == "failed"]
+    failing = [last for last in export["last"] if last["failing"]]
     return [
-        note(f"{export['export']}/{last['member']} at {last['export_time']}", last["message"], last["next_step"], "red")
-        for last in export["last"]
-        if last["state"] == "failed"
+        *(
+            note(f"{export['export']}/{last['member']} at {last['export_time']}", last["message"], last["next_step"], "red")
+            for last in failed
+        ),
+        *(note("", said(export["export"], last["member"], last["failures_in_a_row"]), style="red") for last in failing),
     ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cdp_exports.cli.documents import Document, increment_said, outcome_document
 from cdp_exports.cli.ending import DONE, FAILED, INTERRUPTED, error_document, status_of, worst
-from cdp_exports.cli.screen import files_said, note, number, progress, state, table
+from cdp_exports.cli.screen import files_said, note, number, outcome, progress, table
 from cdp_exports.cli.segment_tables import MOVEMENT, by_reason, limit_notes, moved
 from cdp_exports.cli.session import Session
 
@@ -57,7 +57,7 @@ def drawn(document: Document) -> list[Any]:
     rows = table("member", "status", "increment", *numbers, title=f"{document['export']} at {document['export_time']}")
     notes: list[Any] = []
     for member in document["members"]:
-        rows.add_row(member["member"], state(member["status"]), *_delivered(member["delivery"], segments=segments))
+        rows.add_row(member["member"], outcome(member), *_delivered(member["delivery"], segments=segments))
         notes += _notes(member)
     if error := document["error"]:
         notes.append(note(document["export"], error["message"], error["next_step"], "red"))

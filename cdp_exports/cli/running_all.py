@@ -9,7 +9,7 @@ from cdp_exports.cli.documents import Document
 from cdp_exports.cli.ending import INTERRUPTED, error_document, status_of, worst
 from cdp_exports.cli.listing import FAMILIES
 from cdp_exports.cli.running import run_document, status_of_run
-from cdp_exports.cli.screen import between, note, progress, state, table, text
+from cdp_exports.cli.screen import between, note, outcome, progress, table, text
 from cdp_exports.cli.session import Session
 
 if TYPE_CHECKING:
@@ -83,9 +83,7 @@ def _family(family: Document) -> Any:
     for export in started:
         members = export["members"] or [{"member": "", "status": "cancelled" if export["cancelled"] else "failed"}]
         for index, member in enumerate(members):
-            rows.add_row(
-                "" if index else export["export"], member["member"], state(member["status"]), "" if index else export["export_time"]
-            )
+            rows.add_row("" if index else export["export"], member["member"], outcome(member), "" if index else export["export_time"])
     for one in left_out:
         rows.add_row(one["export"], "", text("left out", "dim"), text(one["message"], "dim"))
     return rows

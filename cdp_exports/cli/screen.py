@@ -93,9 +93,14 @@ def text(value: object, style: str = "") -> Text:
     return Text("" if value is None else str(value), style=style)
 
 
-def state(word: str, more: str = "") -> Text:
-    """A delivery's state or outcome, in its colour."""
-    return text(word, _STYLES.get(word, "")).append(more, "not bold")
+def state(word: str, more: str = "", *, permanent: bool = False) -> Text:
+    """A delivery's state or outcome, in its colour; `permanent`: trying again without a change cannot help."""
+    return text(f"{word} (permanent)" if permanent else word, _STYLES.get(word, "")).append(more, "not bold")
+
+
+def outcome(member: dict[str, Any]) -> Text:
+    """How a member of a run ended."""
+    return state(member["status"], permanent=bool(member["error"] and member["error"]["permanent"]))
 
 
 def note(label: str, message: str, next_step: str = "", style: str = "") -> Text:

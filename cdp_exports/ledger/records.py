@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from cdp_exports.entities.export_time import ExportTime
+from cdp_exports.errors import TransientError
 
 
 class _Record(BaseModel):
@@ -54,6 +55,9 @@ class Pin(_Record):
     target: str
     owner_folder: str  # the member's folder, where `_owner` stands
     folder: str
+    manifest: str | None = None  # where the manifest stands, in a folder that deliveries share; else `_manifest` in `folder`
+    overwrite: bool = False  # files have fixed names: a delivery's replace those of the one before
+    keep_for: timedelta | None = None  # how long files stay, as the manifest announces
     file_name: str
     format: dict[str, Any]
     columns: tuple[dict[str, Any], ...]  # the manifest's `schema`
@@ -227,6 +231,13 @@ class Delivery(Link):
     committed_at: datetime | None = None
 
 
+CRASHED = "crashed"
+"""The reason of an export time whose run died: its process was killed, or its machine went down."""
+
+PASSING = (TransientError.code, CRASHED)
+"""Reasons of failures that may pass by themselves."""
+
+
 class SkipRecord(_Record):
     """An export time without a delivery: `skipped` by rule, `failed` before or in an attempt, or `waiting` still.
 
@@ -244,6 +255,11 @@ class SkipRecord(_Record):
     next_step: str
     run_id: str
     at: datetime
+
+    @property
+    def permanent(self) -> bool:
+        """Whether it failed in a way that trying again without a change cannot help."""
+        return self.outcome == "failed" and self.reason not in PASSING
 
 
 class Lease(_Record):

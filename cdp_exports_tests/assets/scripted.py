@@ -11,16 +11,18 @@ from cdp_exports.delivery.context import Context
 from cdp_exports.delivery.outcome import Outcome
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import CdpExportsError, Skip
-from cdp_exports.ledger.records import Counts, Delivery, FileRecord, Pin, SourcePin, State
+from cdp_exports.ledger.records import Counts, Delivery, FileRecord, Pin, SkipRecord, SourcePin, State
 
 
 @dataclass
 class Scripted:
-    """Stands in for `deliver`. `endings`: by member, what each call ends with, the last one for ever; absent: committed."""
+    """Stands in for `deliver`. `endings`: by member, what each call ends with, the last one for ever; absent: committed.
+    `recorded`: failures are written to the ledger."""
 
     endings: dict[str, list[CdpExportsError | None]] = field(default_factory=dict)
     calls: list[dict[str, Any]] = field(default_factory=list)
     meanwhile: Callable[[], None] | None = None
+    recorded: bool = False
 
     def __call__(
         self,
@@ -48,7 +50,24 @@ class Scripted:
                 yield Outcome(export_id, member, export_time, "committed", delivery=delivery, sent=True, uri=uri)
             else:
                 status = "skipped" if isinstance(ending, Skip) else "failed"
+                if self.recorded:
+                    context.ledger.skip(_record(context, export_id, member, export_time, run_id, ending))
                 yield Outcome(export_id, member, export_time, status, error=ending.of(export=export_id, member=member))
+
+
+def _record(context: Context, export: str, member: str, export_time: ExportTime, run_id: str, error: CdpExportsError) -> SkipRecord:
+    return SkipRecord(
+        environment=context.catalog.environment.name,
+        export=export,
+        member=member,
+        export_time=export_time,
+        outcome="failed",
+        reason=error.code,
+        message=error.message,
+        next_step=error.next_step,
+        run_id=run_id,
+        at=context.ledger.now(),
+    )
 
 
 def delivered(export: str, member: str, export_time: ExportTime, run_id: str) -> Delivery:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from dagster import (
     AssetMaterialization,
     DagsterEventType,
     DagsterInstance,
+    DagsterRun,
     DagsterRunStatus,
     ExecuteInProcessResult,
     JobDefinition,
@@ -50,6 +53,12 @@ def materialize(
 
 def checks(result: ExecuteInProcessResult) -> dict[str, tuple[bool, AssetCheckSeverity]]:
     return {event.asset_key.path[-1]: (event.passed, event.severity) for event in result.get_asset_check_evaluations()}
+
+
+def run_of(result: ExecuteInProcessResult, instance: DagsterInstance) -> DagsterRun:
+    run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    return run
 
 
 def failure(result: ExecuteInProcessResult) -> str:
@@ -114,8 +123,11 @@ def test_a_failure_stops_no_other_member_and_is_not_tried_again(job: JobDefiniti
     assert not result.success
     assert len(scripted.calls) == 1
     assert checks(result) == {"orders": (False, AssetCheckSeverity.ERROR), "events": (True, AssetCheckSeverity.ERROR)}
-    assert failure(result) == "both/orders: The folder belongs to another export. Choose another folder."
+    assert failure(result) == "failed (permanent): both/orders: The folder belongs to another export. Choose another folder."
     assert instance.get_materialized_partitions(EVENTS) == {TIME}
+    assert run_of(result, instance).tags["dagster/retry_on_asset_or_op_failure"] == "false", "nor by another run"
+    (check,) = [event for event in result.get_asset_check_evaluations() if event.asset_key == ORDERS]
+    assert check.metadata["cdp/permanent"].value is True
 
 
 def test_what_may_pass_is_tried_again(
@@ -135,7 +147,42 @@ def test_trying_again_ends(job: JobDefinition, instance: DagsterInstance, script
     result = materialize(job, instance)
     assert not result.success
     assert len(scripted.calls) == 1 + retrying.MAX_RETRIES
-    assert failure(result) == "both/orders: The store is busy. It is tried again."
+    assert failure(result) == "failed after 4 tries: both/orders: The store is busy. It is tried again."
+    assert run_of(result, instance).tags["dagster/retry_on_asset_or_op_failure"] == "true", "by another run, as run_retries says"
+    said = [
+        log.user_message for log in instance.all_logs(result.run_id) if log.level == logging.WARNING and "of 4 failed" in log.user_message
+    ]
+    assert [message.partition(" failed")[0] for message in said] == ["Try 1 of 4", "Try 2 of 4", "Try 3 of 4"]
+    (check, *_) = [event for event in result.get_asset_check_evaluations() if event.asset_key == ORDERS]
+    assert check.metadata["cdp/permanent"].value is False
+
+
+def test_waits_grow_from_try_to_try_and_from_run_to_run_and_differ() -> None:
+    def between(tries: int, runs: int) -> tuple[float, float]:
+        waits = [retrying.wait_seconds(tries, runs) for _ in range(300)]
+        assert len(set(waits)) > 200, "runs that failed together do not come back together"
+        return min(waits), max(waits)
+
+    for tries, runs, least, most in [(0, 0, 2.5, 7.5), (2, 0, 10, 30), (0, 1, 20, 60), (2, 2, 30, 90)]:
+        shortest, longest = between(tries, runs)
+        assert least <= shortest < longest <= most
+        assert longest - shortest > (most - least) / 2
+
+
+@pytest.mark.parametrize("after", [1, 2])
+def test_who_fails_again_and_again_is_reported(tmp_path: Path, instance: DagsterInstance, scripted: Scripted, after: int) -> None:
+    catalog = catalog_at(tmp_path)
+    environment = catalog.environment.model_copy(update={"failing_after": after})
+    job = build_definitions(replace(catalog, environment=environment)).resolve_implicit_global_asset_job_def()
+    scripted.endings, scripted.recorded = {"orders": [OCCUPIED]}, True
+    for number, time in enumerate(["202601010000", "202601010000", "202601020000"], start=1):
+        result = materialize(job, instance, time=time)
+        times = 1 if number < 3 else 2
+        assert run_of(result, instance).tags["cdp/failures_in_a_row"] == str(times), "an export time counts once"
+        (check,) = [event for event in result.get_asset_check_evaluations() if event.asset_key == ORDERS]
+        assert check.metadata["cdp/failures_in_a_row"].value == times
+        errors = [log.user_message for log in instance.all_logs(result.run_id) if "in a row" in log.user_message]
+        assert bool(errors) == (times >= after)
 
 
 def test_a_terminal_failure_beside_a_transient_one_is_not_tried_again(
