@@ -7,14 +7,15 @@ stores their names only, and the values exist in the memory of the run that uses
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from types import UnionType
-from typing import TYPE_CHECKING, Any, ClassVar, Union, get_args, get_origin
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, ClassVar, Union, cast, get_args, get_origin
 
 from dagster import ConfigurableResource, EnvVar
 from pydantic import BaseModel, Field, create_model
+from pydantic_core import to_jsonable_python
 
 from cdp_exports.assets.keys import resource_key
 from cdp_exports.assets.state import needs_state
@@ -68,6 +69,13 @@ def _is_secret(declares: type[BaseModel], name: str) -> bool:
     return Secret in (get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,))
 
 
+def _is_plain(declares: type[BaseModel], name: str) -> bool:
+    """Whether Dagster's forms have a place for it; other values are handed on as data."""
+    annotation = declares.model_fields[name].annotation
+    parts = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    return all(part in (str, int, float, bool, NoneType) for part in parts)
+
+
 @cache
 def resource_type(connection_type: str) -> type[DestinationResource]:
     """The resource type of a type of connection."""
@@ -76,21 +84,26 @@ def resource_type(connection_type: str) -> type[DestinationResource]:
     for field_name in _fields(declares):
         field = declares.model_fields[field_name]
         secret = _is_secret(declares, field_name)
-        default = ... if field.is_required() else field.default
-        fields[field_name] = (
-            (str if field.is_required() else str | None) if secret else field.annotation,
-            Field(default, description=field.description, repr=not secret),
+        taken: Any = (
+            (str if field.is_required() else str | None) if secret else field.annotation if _is_plain(declares, field_name) else Any
         )
+        default = ... if field.is_required() else _data(field.get_default(call_default_factory=True))
+        fields[field_name] = (taken, Field(default, description=field.description, repr=not secret))
     name = f"{declares.__name__.removesuffix('Connection')}DestinationResource"
     made = create_model(name, __base__=DestinationResource, __module__=__name__, __doc__=declares.__doc__, **fields)
     made.declares = declares
     return made
 
 
+def _data(value: Any) -> Any:
+    """A declared value as plain data; secrets in it stay references."""
+    return to_jsonable_python(value, by_alias=True)
+
+
 def destination_resource(connection: Connection, root: Path) -> DestinationResource:
     """The resource of a declared connection."""
     values = {
-        name: EnvVar(value.env) if isinstance(value, Secret) else value
+        name: EnvVar(value.env) if isinstance(value, Secret) else _data(value)
         for name in _fields(type(connection))
         if (value := getattr(connection, name)) is not None
     }
@@ -115,6 +128,18 @@ def check_secrets(catalog: Catalog, environ: Mapping[str, str]) -> None:
     state = catalog.environment.state if needs_state(catalog) else None
     for connection in (*catalog.connections.values(), state):
         for name in _fields(type(connection)) if connection else ():
-            value = getattr(connection, name)
-            if isinstance(value, Secret):
-                value.reveal(environ)
+            for secret in _secrets(getattr(connection, name)):
+                secret.reveal(environ)
+
+
+def _secrets(value: object) -> Iterator[Secret]:
+    """The references in a declared value, however deep."""
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, BaseModel):
+        for _, inner in value:
+            yield from _secrets(inner)
+    elif isinstance(value, Mapping | tuple | list):
+        items = cast("Mapping[str, object] | Sequence[object]", value)
+        for inner in items.values() if isinstance(items, Mapping) else items:
+            yield from _secrets(inner)

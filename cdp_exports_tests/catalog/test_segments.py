@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cdp_exports.catalog.load import load
-from cdp_exports.entities import capabilities
+from cdp_exports.entities import connection
 from cdp_exports.entities.capabilities import Capabilities, Proof
 from cdp_exports_tests.catalog.declaring import ACCOUNTS, PEOPLE, problems, write
 
@@ -456,7 +457,7 @@ def test_a_destination_with_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         audience_min=300,
         delivery_max=1_000,
     )
-    monkeypatch.setattr(capabilities, "CAPABILITIES", {"local": lists})
+    monkeypatch.setattr(connection, "TYPES", {"local": replace(connection.TYPES["local"], capabilities=lists)})
     parquet = "format: {type: parquet}\n"
     files: Files = {
         **PEOPLE,
