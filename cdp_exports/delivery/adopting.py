@@ -24,12 +24,13 @@ def adopt(member: Member) -> int:
     for delivery in member.open_deliveries():
         with suppress(Skip, Occupied, LedgerBehind):  # closed, somebody else's, or recorded below
             settle(member, member.destination_of(delivery.pin), delivery)
-    found = [_delivery(member, folder, document) for folder, document in manifests(member) if not document.void]
+    found = [_delivery(member, path, document) for path, document in manifests(member) if not document.void]
     return member.context.ledger.adopt(sorted(found, key=lambda delivery: delivery.export_time))
 
 
-def _delivery(member: Member, folder: str, document: manifest.Manifest) -> Delivery:
+def _delivery(member: Member, path: str, document: manifest.Manifest) -> Delivery:
     export_time = ExportTime.parse(document.export_time)
+    folder = manifest.folder_of(document, path)
     files = manifest.files_of(document, folder)
     catalog, export = member.context.catalog, member.export
     return Delivery(
@@ -54,6 +55,9 @@ def _delivery(member: Member, folder: str, document: manifest.Manifest) -> Deliv
             target=member.destination.place,
             owner_folder=member.owner_folder(),
             folder=folder,
+            manifest=path if document.folder else None,
+            overwrite=export.overwrite,
+            keep_for=document.expires_at - document.created_at if document.expires_at else None,
             file_name=export.file_name,
             format=document.format,
             columns=document.columns,

@@ -16,7 +16,7 @@ from cdp_exports.delivery.recipients import pinned_keys
 from cdp_exports.encryption.keys import PublicKey
 from cdp_exports.entities.file_format import FORMAT
 from cdp_exports.entities.templates import resolve_file_name
-from cdp_exports.errors import CdpExportsError, NotIntact, Skip
+from cdp_exports.errors import CdpExportsError, NotIntact, Occupied, Skip
 from cdp_exports.formats.names import extension
 from cdp_exports.formats.write import write
 from cdp_exports.formats.writing import ByteStream, WrittenFile
@@ -66,6 +66,8 @@ class Files:
         self.destination = member.destination_of(delivery.pin)
         self._member, self._held, self._delivery, self._attempt = member, held, delivery, attempt
         self._folder = folder or delivery.pin.folder
+        self._shared = folder is None and delivery.pin.manifest is not None
+        self._fixed_names = folder is None and delivery.pin.overwrite
         self._format = FORMAT.validate_python(delivery.pin.format)
         self._writers: dict[int, tuple[str, FileWriter]] = {}
         self._keys: tuple[PublicKey, ...] = ()
@@ -108,7 +110,7 @@ class Files:
         """Leave nothing behind of what nobody will ever see: open uploads, and this attempt's own files."""
         for _, writer in self._writers.values():
             writer.abort()
-        if self._kept:
+        if self._kept or self._fixed_names:  # under a fixed name stands what was delivered before, or whole files of this attempt
             return
         paths = [record.path for record in self.records]
         try:
@@ -118,9 +120,9 @@ class Files:
             return  # they stand recorded: the next delivery sweeps them
 
     def path(self, index: int) -> str:
-        """Unique for ever: an attempt never writes where another one did."""
+        """Unique for ever, fixed names apart: an attempt never writes where another one did."""
         pin, attempt = self._delivery.pin, self._attempt.id[:8]  # not its number: a ledger rebuilt by `adopt` counts anew
-        again = f"-{attempt}" if self._attempt.number > 1 and "{attempt}" not in pin.file_name else ""
+        again = f"-{attempt}" if self._attempt.number > 1 and "{attempt}" not in pin.file_name and not self._fixed_names else ""
         name = resolve_file_name(
             pin.file_name,
             {**self._member.names, "delivery": self._delivery.id, "attempt": attempt},
@@ -140,13 +142,30 @@ class Files:
 
     def _begin(self, index: int) -> FileWriter:
         path = self.path(index)
+        if self._shared:
+            self._refuse_foreign(path)
         self._held.write(lambda lease: self._member.context.ledger.begin_file(lease, self._attempt.id, path))
         writer = self.destination.open(path)
         self._writers[index] = (path, writer)
         return writer
 
+    def _refuse_foreign(self, path: str) -> None:
+        """In a folder that others may write to, nothing is replaced that we did not write."""
+        member = self._member
+        if member.context.ledger.is_ours(member.environment, member.exports, member.members, self._delivery.pin.target, path):
+            return
+        chunks = self.destination.stream(path)
+        if chunks is not None:
+            next(chunks, None)  # what was never begun could not be closed
+            raise Occupied(
+                f"{self.destination.uri(path)} is there already, and this export did not write it.",
+                next_step="Choose another `file_name` or `path`; or move that file away, if nobody needs it, and run again.",
+            )
+
     def _done(self, file: WrittenFile) -> None:
         path, writer = self._writers[file.index]
+        if self._fixed_names:
+            self._held.check()  # a run whose turn is over must not replace what came after it
         proof = writer.close()
         stored = writer if isinstance(writer, EncryptedWriter) else file
         record = FileRecord(path=path, rows=file.rows, bytes=stored.bytes, sha256=stored.sha256, verified_by=proof.value)

@@ -190,7 +190,7 @@ class _Run:
             assert one.plan is not None
             delivery = self._record(member, one.plan)
         delivery = attempt_delivery(member, self.held, delivery, rows.read, run_id=self.run_id)
-        sweep(member)
+        sweep(member, self.held)
         keep_in_order(member, delivery)
         return committed(member, delivery, sent=True, limits=rows.limits)
 

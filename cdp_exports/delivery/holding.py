@@ -18,6 +18,8 @@ HEARTBEAT_SECONDS = 15.0
 WAIT_SECONDS = 6 * 3600.0  # a run of another export time waits this long for its turn
 POLL_SECONDS = 1.0
 
+_NO_DELIVERY = ExportTime.parse("197001010000")  # a lease names an export time: one that nobody delivers
+
 T = TypeVar("T")
 
 
@@ -113,6 +115,20 @@ def holding(ledger: Ledger, environment: str, exports: tuple[str, ...], *, run_i
                 next_step="See what it does with `cdp-exports history`, then run again.",
             )
         time.sleep(POLL_SECONDS)
+    held = Holding(ledger, taken)
+    try:
+        yield held
+    finally:
+        held.stop()
+
+
+@contextmanager
+def holding_if_free(ledger: Ledger, environment: str, exports: tuple[str, ...], *, run_id: str) -> Generator[Holding | None]:
+    """Hold the lease of an export for a moment, for no delivery; None where a run holds it: it does the same at its end."""
+    taken = _acquire(ledger, environment, exports, run_id=run_id, export_time=_NO_DELIVERY)
+    if isinstance(taken, str):
+        yield None
+        return
     held = Holding(ledger, taken)
     try:
         yield held

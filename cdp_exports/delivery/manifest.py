@@ -2,10 +2,14 @@
 
 Written last, only where none is: whoever creates it is the delivery. A void one (`covered_by`) closes an export time
 that was begun and never published, so that a late attempt cannot publish it any more.
+
+It stands beside the files, as `_manifest`; where deliveries share a folder in the member's control folder, `_manifests/EXPORT.MEMBER`,
+under its export time.
 """
 
 from __future__ import annotations
 
+import posixpath
 from datetime import datetime
 from typing import Any, Literal, TypedDict
 
@@ -17,10 +21,12 @@ from cdp_exports.errors import NotIntact
 from cdp_exports.ledger.records import Counts, Delivery, FileRecord, Funnel, Held, Movement, Pin, SourcePin
 
 NAME = "_manifest"
+LATEST = "_latest"
+"""In a control folder: what the fixed names hold now, as the manifest of their delivery."""
 
 
 class ManifestFile(BaseModel):
-    """One delivered file; `path` is relative to the manifest's folder."""
+    """One delivered file; `path` is relative to the manifest's folder, or to `folder` where it says so."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -85,7 +91,9 @@ class Manifest(BaseModel):
     format: dict[str, Any] = {}
     encryption: Encryption | None = None
     definition: dict[str, Any] = {}
+    folder: str | None = None
     files: tuple[ManifestFile, ...] = ()
+    expires_at: datetime | None = None
     rows: ManifestRows | None = None
     left_out: dict[str, int] = {}
     funnel: Funnel | None = None
@@ -105,10 +113,11 @@ class Manifest(BaseModel):
         ).encode()
 
     def _absent(self) -> set[str]:
-        """What only segments have is not there for datasets, and `encryption` only where files are encrypted."""
-        return {"covered_by", *(name for name in ("encryption", "funnel", "movement", "held") if getattr(self, name) is None)}
+        """What only some deliveries have is not there for the others."""
+        return {"covered_by", *(name for name in _SOME_HAVE if getattr(self, name) is None)}
 
 
+_SOME_HAVE = ("encryption", "folder", "expires_at", "funnel", "movement", "held")
 _VOID = {"manifest_version", "environment", "export", "kind", "member", "export_time", "delivery", "covered_by", "files", "created_at"}
 
 
@@ -146,7 +155,9 @@ def published(
         format=pin.format,
         encryption=Encryption(recipients=pin.recipients) if pin.recipients else None,
         definition=shown(pin.definition),
+        folder=posixpath.relpath(pin.folder, posixpath.dirname(pin.manifest)) if pin.manifest else None,
         files=tuple(_entry(file, pin) for file in files),
+        expires_at=at + pin.keep_for if pin.keep_for else None,
         rows=ManifestRows(total=counts.delivered, inserted=counts.inserted, updated=counts.updated, deleted=counts.deleted),
         left_out=counts.left_out,
         funnel=counts.funnel,
@@ -176,9 +187,24 @@ def _subject(delivery: Delivery) -> _Subject:
     }
 
 
-def path_of(folder: str) -> str:
-    """Where the manifest of a delivery's folder stands."""
+def path_of(pin: Pin) -> str:
+    """Where the manifest of a delivery stands."""
+    return pin.manifest or path_in(pin.folder)
+
+
+def path_in(folder: str) -> str:
+    """Where the manifest of a folder stands that holds one delivery."""
     return f"{folder}/{NAME}"
+
+
+def latest_of(pin: Pin) -> str | None:
+    """Where receivers find the manifest of what fixed names hold now; None of a delivery whose names are its own."""
+    return f"{posixpath.dirname(pin.manifest)}/{LATEST}" if pin.overwrite and pin.manifest else None
+
+
+def folder_of(manifest: Manifest, path: str) -> str:
+    """The folder of the files of a manifest that stands at this path."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(path), manifest.folder or ""))
 
 
 def files_of(manifest: Manifest, folder: str) -> tuple[FileRecord, ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.delivery.context import Context
+from cdp_exports.delivery.control import control_folder
 from cdp_exports.destinations.open import open_destination
 from cdp_exports.entities.capabilities import capabilities_of
 from cdp_exports.entities.connection import CONNECTION
@@ -111,8 +112,13 @@ class Member:
                 return now
         return open_destination(CONNECTION.validate_python(pin.connection), self.context.catalog.root, os.environ)
 
+    @property
+    def control_folder(self) -> str | None:
+        """Where `_owner` and manifests stand, where deliveries share a folder."""
+        return control_folder(self.export.path, self.names)
+
     def owner_folder(self) -> str:
-        return member_folder(self.export.path, self.names)
+        return self.control_folder or member_folder(self.export.path, self.names)
 
     def folder(self, export_time: ExportTime) -> str:
         return resolve_path(self.export.path, self.names, export_time)

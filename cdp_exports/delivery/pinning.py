@@ -9,6 +9,7 @@ from cdp_exports.delivery.member import Member
 from cdp_exports.delivery.recipients import recipients
 from cdp_exports.entities.export import DatasetExport
 from cdp_exports.entities.export_time import ExportTime
+from cdp_exports.entities.refresh import span
 from cdp_exports.ledger.records import Pin, SourcePin
 from cdp_exports.sources.source import Head
 
@@ -42,17 +43,20 @@ def pin_of(
     Raises:
         DeclarationError, DestinationRefused: a key that it would be encrypted to is missing, not usable or has expired.
     """
-    export, catalog = member.export, member.context.catalog
+    export, connection = member.export, member.context.catalog.connections[member.export.connection]
     return Pin(
         mode="incremental" if incremental else "full",
         changes=export.changes if isinstance(export, DatasetExport) else "all",
         sources=tuple(sources),
         key=member.dataset.key,
         connection_id=export.connection,
-        connection=catalog.connections[export.connection].model_dump(mode="json"),
+        connection=connection.model_dump(mode="json"),
         target=definition["target"],
         owner_folder=member.owner_folder(),
         folder=member.folder(export_time),
+        manifest=f"{member.control_folder}/{export_time}" if member.control_folder else None,
+        overwrite=export.overwrite,
+        keep_for=span(connection.keep_for) if connection.keep_for else None,
         file_name=export.file_name,
         format=export.format.model_dump(mode="json"),
         columns=columns,

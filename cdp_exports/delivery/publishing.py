@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cdp_exports.delivery import manifest
+from cdp_exports.delivery.announcing import announce
 from cdp_exports.delivery.holding import Holding, superseded
 from cdp_exports.delivery.member import Member
 from cdp_exports.entities.export_time import ExportTime
@@ -32,7 +33,7 @@ def publish(
         DestinationRefused: the manifest was refused, so it is certain that nothing was published.
         InDoubt: the manifest that stood there is gone.
     """
-    ledger, path = member.context.ledger, manifest.path_of(delivery.pin.folder)
+    ledger, path = member.context.ledger, manifest.path_of(delivery.pin)
     document = manifest.published(delivery, attempt.id, counts, files, sources, ledger.now()).encode()
     held.write(lambda lease: ledger.publishing(lease, attempt.id, counts))
     held.check()
@@ -43,6 +44,8 @@ def publish(
         held.write(lambda lease: ledger.reopen(lease, delivery.id))
         raise
     if created:
+        held.check()  # whoever took over announces it
+        announce(member, destination, delivery, document)
         return _commit(member, destination, delivery, attempt, counts, files)
     if settled is None:
         raise in_doubt(member, delivery)
@@ -59,7 +62,7 @@ def _commit(
     except Skip:
         # It had been decided while this attempt stood still, and the receiver has taken what was delivered: a second
         # manifest would have it delivered twice.
-        destination.delete([manifest.path_of(delivery.pin.folder)])
+        destination.delete([manifest.path_of(delivery.pin)])
         raise
 
 
@@ -74,7 +77,7 @@ def settle(member: Member, destination: FileDestination, delivery: Delivery) -> 
         Occupied: the manifest is of somebody else.
         NotIntact: it cannot be read.
     """
-    path = manifest.path_of(delivery.pin.folder)
+    path = manifest.path_of(delivery.pin)
     content = destination.read(path)
     if content is None:
         return None
@@ -95,6 +98,7 @@ def settle(member: Member, destination: FileDestination, delivery: Delivery) -> 
             f"{destination.uri(path)} is of a delivery that this ledger did not see: it was restored from a backup, or replaced.",
             next_step=f"Mend the ledger with `cdp-exports adopt {member.export_id}`.",
         )
+    announce(member, destination, delivery, content)
     return member.context.ledger.commit(delivery.id, attempt.id, counts=manifest.counts_of(found), files=files, run_id=attempt.run_id)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cdp_exports.delivery import manifest
+from cdp_exports.delivery.announcing import announce
 from cdp_exports.delivery.attempt import Files, attempting
 from cdp_exports.delivery.holding import Holding, holding
+from cdp_exports.delivery.lasting import replaced_by
 from cdp_exports.delivery.member import Member
 from cdp_exports.delivery.ownership import owner_of
 from cdp_exports.delivery.rows import reading_of
@@ -27,7 +29,8 @@ def replay(member: Member, export_time: ExportTime, *, run_id: str, replace: boo
     Returns the delivery with the files as they are now.
 
     Raises:
-        DeclarationError: nothing was committed at this export time; or it is intact and `replace` was not said.
+        DeclarationError: nothing was committed at this export time; or it is intact and `replace` was not said; or newer files have
+            its names.
         HistoryLost: neither the source nor the destination has the rows any more.
     """
     with holding(member.context.ledger, member.environment, member.exports, run_id=run_id, export_time=export_time) as held:
@@ -37,7 +40,13 @@ def replay(member: Member, export_time: ExportTime, *, run_id: str, replace: boo
                 f"{member.export_id}/{member.id} has no committed delivery at {export_time}.",
                 next_step="`cdp-exports history` shows those there are.",
             )
-        if to is None and not replace and not inspect(member, delivery, against_source=False).differences:
+        if to is None and (newer := replaced_by(member, delivery)) is not None:
+            raise DeclarationError(
+                f"The files of {export_time} were replaced by those of {newer}, and older rows would take the place of newer ones.",
+                next_step="Say `--to FOLDER` to write it elsewhere.",
+            )
+        found = inspect(member, delivery, against_source=False) if to is None and not replace else None
+        if found is not None and not found.differences and not found.over:
             raise DeclarationError(
                 f"The delivery of {export_time} is intact at the destination.",
                 next_step="Say `--replace` to write it again all the same, or `--to FOLDER` to write it elsewhere.",
@@ -56,12 +65,11 @@ def _send(member: Member, held: Holding, delivery: Delivery, attempt: Attempt, f
     if to is None:
         held.write(lambda lease: ledger.replace(lease, delivery.id, attempt.id, counts=counts, files=records, run_id=attempt.run_id))
         replaced = _put_manifest(member, destination, delivery.export_time)
-        sweep(member)
+        sweep(member, held)
         return replaced
-    copy = delivery.model_copy(
-        update={"pin": delivery.pin.model_copy(update={"folder": to}), "counts": counts, "files": records, "attempt_id": attempt.id},
-    )
-    if not destination.create(manifest.path_of(to), _manifest(member, copy)):
+    pin = delivery.pin.model_copy(update={"folder": to, "manifest": None, "overwrite": False, "keep_for": None})
+    copy = delivery.model_copy(update={"pin": pin, "counts": counts, "files": records, "attempt_id": attempt.id})
+    if not destination.create(manifest.path_of(copy.pin), _manifest(member, copy)):
         raise DeclarationError(f"{destination.uri(to)} holds a delivery already.", next_step="Name another folder.")
     ledger.end_attempt(attempt.id, "committed")
     return copy
@@ -72,7 +80,9 @@ def _put_manifest(member: Member, destination: FileDestination, export_time: Exp
     while True:
         delivery = member.delivery(export_time)
         assert delivery is not None
-        destination.put(manifest.path_of(delivery.pin.folder), _manifest(member, delivery))
+        document = _manifest(member, delivery)
+        destination.put(manifest.path_of(delivery.pin), document)
+        announce(member, destination, delivery, document)
         now = member.delivery(export_time)
         if now is not None and now.attempt_id == delivery.attempt_id:
             return delivery
@@ -126,7 +136,7 @@ def _write(member: Member, delivery: Delivery, files: Files) -> Counts:
 
 def _copy(delivery: Delivery, files: Files, lost: HistoryLost) -> None:
     for file in delivery.files:
-        chunks = files.destination.stream(file.path)
+        chunks = None if file.removed else files.destination.stream(file.path)
         if chunks is None:
             raise HistoryLost(
                 f"{lost.message} And {file.path} is no longer at the destination.",

@@ -63,7 +63,7 @@ def _close(member: Member, destination: FileDestination, delivery: Delivery, cov
     holds off attempts that are still alive, and at the destination, which outlives the ledger."""
     document = manifest.void(delivery, covered_by, member.context.ledger.now())
     try:
-        if not destination.create(manifest.path_of(delivery.pin.folder), document.encode()) and settle(member, destination, delivery):
+        if not destination.create(manifest.path_of(delivery.pin), document.encode()) and settle(member, destination, delivery):
             return  # published at the last moment: then it is the delivery
     except Skip:
         return

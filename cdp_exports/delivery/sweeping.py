@@ -1,10 +1,17 @@
-"""Removing what attempts left behind that did not become the delivery: only files the ledger recorded, never a listing."""
+"""Removing what nobody shall read any more: only files the ledger recorded, never a listing.
+
+Files of attempts that did not become the delivery; of fixed names those that a later delivery has no use for; those whose
+time is over.
+"""
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
 from cdp_exports.delivery import manifest
+from cdp_exports.delivery.holding import Holding, holding_if_free
+from cdp_exports.delivery.lasting import is_expired, replaced_by
 from cdp_exports.delivery.member import Member
 from cdp_exports.errors import CdpExportsError
 
@@ -13,40 +20,89 @@ if TYPE_CHECKING:
     from cdp_exports.ledger.records import Attempt, Delivery
 
 
-def sweep(member: Member) -> None:
-    """Remove the recorded files and open uploads of attempts that lost.
+def sweep(member: Member, held: Holding | None = None) -> int:
+    """Remove them, and open uploads; returns how many delivered files were removed because their time is over.
 
-    What cannot be removed now stays recorded, and never fails a delivery that is done.
+    Other runs write to fixed names: whoever removes there holds the export's lease. Without `held` it is taken where it is needed
+    and free. What cannot be removed now stays recorded, and never fails a delivery that is done.
     """
-    ledger = member.context.ledger
     try:
-        for delivery, attempts in ledger.leftovers(member.environment, member.exports, member.members):
+        _sweep_lost(member, None)
+        if held is not None:
+            return _sweep_held(member, held)
+        if not _needs_lease(member):
+            return 0
+        with holding_if_free(member.context.ledger, member.environment, member.exports, run_id=f"sweep-{uuid.uuid4()}") as taken:
+            return _sweep_held(member, taken) if taken is not None else 0
+    except CdpExportsError:
+        return 0
+
+
+def _needs_lease(member: Member) -> bool:
+    ledger = member.context.ledger
+    now, standing = ledger.now(), ledger.standing(member.environment, member.exports, member.members)
+    if any(replaced_by(member, delivery) or is_expired(delivery, written, now) for delivery, written in standing):
+        return True
+    return any(delivery.pin.overwrite for delivery, _ in ledger.leftovers(member.environment, member.exports, member.members))
+
+
+def _sweep_held(member: Member, held: Holding) -> int:
+    _sweep_lost(member, held)
+    return _sweep_delivered(member, held)
+
+
+def _sweep_lost(member: Member, held: Holding | None) -> None:
+    """What attempts left that lost; under fixed names by the lease's holder only."""
+    for delivery, attempts in member.context.ledger.leftovers(member.environment, member.exports, member.members):
+        if delivery.pin.overwrite == (held is not None):
             destination = member.destination_of(delivery.pin)
             for attempt in attempts:
-                _sweep_attempt(member, destination, delivery, attempt)
-    except CdpExportsError:
-        return
+                _sweep_attempt(member, destination, delivery, attempt, held)
 
 
-def _sweep_attempt(member: Member, destination: FileDestination, delivery: Delivery, attempt: Attempt) -> None:
+def _sweep_attempt(member: Member, destination: FileDestination, delivery: Delivery, attempt: Attempt, held: Holding | None) -> None:
     """An abandoned attempt may be alive and finish a file after this: it is forgotten only when a later delivery sweeps it again."""
     left = [file.path for file in attempt.files if not file.removed]
-    listed = {path for folder in {path.rpartition("/")[0] for path in left} for path in _listed(destination, folder)}
+    manifests = {manifest.path_of(delivery.pin), *(manifest.path_in(path.rpartition("/")[0]) for path in left)}
+    if (latest := manifest.latest_of(delivery.pin)) is not None:
+        manifests.add(latest)
+    listed = {path for found in manifests for path in _listed(destination, found)}
     paths = [path for path in left if path not in listed]
+    if held is not None:
+        held.check()
     destination.delete(paths)
     if attempt.status != "abandoned" or _is_past(member, delivery):
         member.context.ledger.removed(attempt.id, paths)
 
 
-def _listed(destination: FileDestination, folder: str) -> set[str]:
-    """What the manifest that stands in this folder lists: whatever the ledger thinks, a receiver may rely on it."""
-    path = manifest.path_of(folder)
+def _listed(destination: FileDestination, path: str) -> set[str]:
+    """What the manifest at this path lists: whatever the ledger thinks, a receiver may rely on it."""
     content = destination.read(path)
     if content is None:
         return set()
-    return {file.path for file in manifest.files_of(manifest.decode(content, destination.uri(path)), folder)}
+    found = manifest.decode(content, destination.uri(path))
+    return {file.path for file in manifest.files_of(found, manifest.folder_of(found, path))}
 
 
 def _is_past(member: Member, delivery: Delivery) -> bool:
     last = member.last_committed()
     return last is not None and last.export_time != delivery.export_time
+
+
+def _sweep_delivered(member: Member, held: Holding) -> int:
+    """Delivered files that a later delivery took the place of, and those whose time is over. Nothing that another delivery still has."""
+    ledger, expired = member.context.ledger, 0
+    now, standing = ledger.now(), ledger.standing(member.environment, member.exports, member.members)
+    replaced = {delivery.id for delivery, _ in standing if replaced_by(member, delivery)}
+    gone = [delivery for delivery, written in standing if delivery.id in replaced or is_expired(delivery, written, now)]
+    staying = [delivery for delivery, _ in standing if delivery not in gone]
+    for delivery in gone:
+        needed = {file.path for other in staying if other.pin.target == delivery.pin.target for file in other.files}
+        destination = member.destination_of(delivery.pin)
+        paths = [file.path for file in delivery.files if not file.removed]
+        held.check()
+        destination.delete([path for path in paths if path not in needed])
+        assert delivery.attempt_id is not None
+        ledger.removed(delivery.attempt_id, paths)
+        expired += 0 if delivery.id in replaced else len(paths)
+    return expired

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cdp_exports.delivery import manifest
 from cdp_exports.delivery.content import content_differs
+from cdp_exports.delivery.lasting import expired_at, replaced_by
 from cdp_exports.delivery.member import Member
 from cdp_exports.delivery.reading import Reading
 from cdp_exports.delivery.rows import reading_of
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One delivery: the `differences` found (none: intact), and `notes` on what could not be compared any more."""
+    """One delivery: the `differences` found (none: intact), and `notes` on what could not be compared any more.
+
+    `over`: why its files are no longer meant to be there, as a sentence; then only the manifest was compared.
+    """
 
     delivery: Delivery
     uri: str
@@ -31,12 +35,13 @@ class Verdict:
     bytes: int
     differences: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    over: str | None = None
 
 
 def verify(member: Member, *, export_time: ExportTime | None = None) -> Iterator[Verdict]:
     """Compare this member's deliveries, or the one of an export time, with what the destination holds now.
 
-    Also removes again what lost attempts may have left since the last sweep.
+    Also removes what lost attempts may have left since the last sweep, and files whose time is over.
 
     Raises:
         DeclarationError: nothing was delivered at this export time.
@@ -60,6 +65,10 @@ def inspect(member: Member, delivery: Delivery, *, against_source: bool) -> Verd
     assert delivery.state is State.COMMITTED
     destination = member.destination_of(delivery.pin)
     differences = list(_manifest_differences(destination, delivery))
+    over = _over(member, delivery)
+    if over is not None:
+        return Verdict(delivery, destination.uri(delivery.pin.folder), 0, 0, tuple(differences), (over,), over)
+    differences += _latest_differences(destination, delivery)
     for file in delivery.files:
         member.context.progress(member.id, f"reading {file.path.rpartition('/')[2]}", 0, file.rows)
         differences += _file_differences(destination, file)
@@ -89,8 +98,33 @@ def _may_withhold(member: Member, delivery: Delivery, reading: Reading) -> bool:
     return of_several or delivery.counts.held is None or delivery.counts.delivered < (reading.expected or 0)
 
 
+def _over(member: Member, delivery: Delivery) -> str | None:
+    newer, expired = replaced_by(member, delivery), expired_at(member, delivery)
+    if newer is not None:
+        return f"its files were replaced by those of {newer}"
+    return f"its files were removed when their time was over, {expired:%Y-%m-%d %H:%M} UTC" if expired and delivery.files else None
+
+
+def _latest_differences(destination: FileDestination, delivery: Delivery) -> Iterator[str]:
+    """What receivers of fixed names look at tells of this delivery, the newest."""
+    path = manifest.latest_of(delivery.pin)
+    if path is None:
+        return
+    content = destination.read(path)
+    if content is None:
+        yield f"{destination.uri(path)} is missing"
+        return
+    try:
+        found = manifest.decode(content, destination.uri(path))
+    except NotIntact as error:
+        yield error.message
+        return
+    if (found.delivery, found.attempt) != (delivery.id, delivery.attempt_id):
+        yield f"{destination.uri(path)} tells of the delivery of {found.export_time}"
+
+
 def _manifest_differences(destination: FileDestination, delivery: Delivery) -> Iterator[str]:
-    path = manifest.path_of(delivery.pin.folder)
+    path = manifest.path_of(delivery.pin)
     content = destination.read(path)
     if content is None:
         yield f"{destination.uri(path)} is missing"

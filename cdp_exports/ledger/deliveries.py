@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, insert, select, update
+from sqlalchemy import JSON, ColumnElement, Connection, Row, Select, and_, func, insert, select, type_coerce, update
 from sqlalchemy.exc import IntegrityError
 
 from cdp_exports.entities.export_time import ExportTime
@@ -42,6 +42,15 @@ def last_committed(connection: Connection, environment: str, exports: Sequence[s
     wanted = _of(environment, exports, members), deliveries.c.state == State.COMMITTED
     found = read(connection, select(deliveries).where(*wanted).order_by(deliveries.c.export_time.desc()).limit(1))
     return found[0] if found else None
+
+
+def newest_under_fixed_names(
+    connection: Connection, environment: str, exports: Sequence[str], members: Sequence[str], target: str, folder: str
+) -> ExportTime | None:
+    pin = type_coerce(deliveries.c.pin, JSON)
+    place = pin["overwrite"].as_boolean(), pin["target"].as_string() == target, pin["folder"].as_string() == folder
+    wanted = _of(environment, exports, members), deliveries.c.state == State.COMMITTED, *place
+    return connection.execute(select(func.max(deliveries.c.export_time)).where(*wanted)).scalar_one()
 
 
 def links(connection: Connection, environment: str, exports: Sequence[str], members: Sequence[str]) -> list[Link]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
-from sqlalchemy import Connection, and_, bindparam, delete, exists, insert, or_, select, update
+from sqlalchemy import JSON, Connection, and_, bindparam, delete, exists, insert, or_, select, type_coerce, update
 
 from cdp_exports.ledger.leases import fence
 from cdp_exports.ledger.records import FileRecord, Lease, State
@@ -58,6 +59,43 @@ def of(connection: Connection, attempt_ids: Iterable[str], *, delivered_only: bo
     return {attempt_id: tuple(records) for attempt_id, records in found.items()}
 
 
+def is_ours(connection: Connection, environment: str, exports: Sequence[str], members: Sequence[str], target: str, path: str) -> bool:
+    """Whether an attempt of this member wrote to this path of a place, or was about to, and it was not removed since."""
+    query = (
+        select(files.c.path)
+        .join_from(files, attempts, files.c.attempt_id == attempts.c.id)
+        .join(deliveries, attempts.c.delivery_id == deliveries.c.id)
+        .where(
+            files.c.path == path,
+            ~files.c.removed,
+            deliveries.c.environment == environment,
+            deliveries.c.export.in_(exports),
+            deliveries.c.member.in_(members),
+            type_coerce(deliveries.c.pin, JSON)["target"].as_string() == target,
+        )
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def standing(connection: Connection, environment: str, exports: Sequence[str], members: Sequence[str]) -> dict[str, datetime]:
+    """Deliveries whose files do not stay for ever and were not removed yet, by id: when they were written. They have fixed names, or
+    are kept for a time only."""
+    pin = type_coerce(deliveries.c.pin, JSON)
+    query = (
+        select(deliveries.c.id, attempts.c.ended_at)
+        .join_from(deliveries, attempts, attempts.c.id == deliveries.c.attempt_id)
+        .where(
+            deliveries.c.environment == environment,
+            deliveries.c.export.in_(exports),
+            deliveries.c.member.in_(members),
+            deliveries.c.state == State.COMMITTED,
+            or_(pin["overwrite"].as_boolean(), pin["keep_for"].as_string().is_not(None)),
+            exists().where(files.c.attempt_id == deliveries.c.attempt_id, files.c.delivered, ~files.c.removed),
+        )
+    )
+    return {row.id: row.ended_at for row in connection.execute(query)}
+
+
 def leftovers(
     connection: Connection, environment: str, exports: Sequence[str], members: Sequence[str]
 ) -> dict[str, dict[str, tuple[FileRecord, ...]]]:
@@ -70,7 +108,7 @@ def leftovers(
     taken = exists().where(
         other_files.c.path == files.c.path,
         other_files.c.attempt_id == other_attempts.c.id,
-        or_(other_files.c.delivered, other_attempts.c.status == "running"),
+        or_(and_(other_files.c.delivered, ~other_files.c.removed), other_attempts.c.status == "running"),
     )
     query = (
         select(deliveries.c.id.label("delivery_id"), files.c.attempt_id, *_COLUMNS)

@@ -237,6 +237,26 @@ class Ledger:
                 for delivery_id, left in found.items()
             ]
 
+    def is_ours(self, environment: str, exports: tuple[str, ...], members: tuple[str, ...], target: str, path: str) -> bool:
+        """Whether this member wrote what stands at a path of a place (a pin's `target`), as far as this ledger knows."""
+        with self._database.read() as connection:
+            return files.is_ours(connection, environment, exports, members, target, path)
+
+    def standing(self, environment: str, exports: tuple[str, ...], members: tuple[str, ...]) -> list[tuple[Delivery, datetime]]:
+        """Committed deliveries with files that will not stay (fixed names, or kept for a time) and were not removed yet, the oldest
+        first, each with when its files were written."""
+        with self._database.read() as connection:
+            written = files.standing(connection, environment, exports, members)
+            found = deliveries.by_ids(connection, written)
+        return sorted(((delivery, written[id]) for id, delivery in found.items()), key=lambda pair: pair[0].export_time)
+
+    def newest_under_fixed_names(
+        self, environment: str, exports: tuple[str, ...], members: tuple[str, ...], target: str, folder: str
+    ) -> ExportTime | None:
+        """The newest committed delivery whose files have fixed names in this folder of a place."""
+        with self._database.read() as connection:
+            return deliveries.newest_under_fixed_names(connection, environment, exports, members, target, folder)
+
     def removed(self, attempt_id: str, paths: Iterable[str]) -> None:
         """Mark files as swept."""
         with self._database.write() as connection:
