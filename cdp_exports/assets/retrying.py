@@ -44,7 +44,7 @@ def end_step(dagster: AssetExecutionContext, failed: Sequence[CdpExportsError]) 
     permanent = [error for error in failed if error.permanent]
     if not permanent and tries < MAX_RETRIES:
         seconds = wait_seconds(tries, int(dagster.run.tags.get(_RUN_RETRY, "0")))
-        dagster.log.warning(f"Try {tries + 1} of {MAX_RETRIES + 1} failed; the next in {seconds:.0f} s. {sentences}")
+        dagster.log.warning("Try %d of %d failed; the next in %.0f s. %s", tries + 1, MAX_RETRIES + 1, seconds, sentences)
         time.sleep(seconds)  # here, where an interrupt ends it; Dagster's own wait sits it out
         raise RetryRequested(MAX_RETRIES) from None
     dagster.instance.add_run_tags(dagster.run.run_id, {_RETRY_THIS_RUN: "false" if permanent else "true"})

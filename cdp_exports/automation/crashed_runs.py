@@ -1,0 +1,104 @@
+"""The sensor that notices runs whose process died with nobody left to say so.
+
+Dagster's default launcher starts runs as children of the code server, which reports a child that dies. Where both die at
+once (the machine goes down, a container is killed) the run stays `STARTED` for ever: run monitoring asks launchers only that
+can tell, and this one cannot. So every run tells the ledger that it is alive; one that falls silent is reported as failed,
+and `run_retries` in dagster.yaml starts it again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, DefaultSensorStatus, RunsFilter, SensorDefinition, SkipReason
+from dagster import SensorEvaluationContext as Context
+
+from cdp_exports.assets.ledger import open_ledger
+from cdp_exports.catalog.catalog import Catalog
+from cdp_exports.ledger.ledger import Ledger
+from cdp_exports.ledger.records import CRASHED, SkipRecord, State
+from cdp_exports.ledger.runs import AtWork
+
+SILENT_SECONDS = 60.0
+"""A run that is alive is seen every 15 seconds."""
+
+START = timedelta(minutes=5)
+"""How long a run may take from its start until it is seen for the first time."""
+
+DIED = "Its process died: it was killed, or its machine went down."
+
+
+def crashed_runs_sensor(catalog: Catalog) -> list[SensorDefinition]:
+    """`<environment>__crashed_runs`, on by default, of the exports of both families."""
+    if not catalog.exports:
+        return []
+
+    def evaluate(context: Context) -> SkipReason:
+        ledger = open_ledger(catalog.environment, context.instance)
+        # In two ticks in a row: where the ledger was away for a while, everybody was silent.
+        before = json.loads(context.cursor or "{}")
+        silent = {one.run_id: one for one in ledger.silent_runs(catalog.environment.name, seconds=SILENT_SECONDS)}
+        seen = {run_id: one.seen_at.isoformat() for run_id, one in silent.items()}
+        died = [one for run_id, one in silent.items() if before.get(run_id) == seen[run_id]]
+        context.update_cursor(json.dumps({run_id: at for run_id, at in seen.items() if run_id not in {one.run_id for one in died}}))
+        said = [_give_up(context.instance, ledger, one) for one in died]
+        said += [_report(context.instance, run) for run in _never_seen(catalog, ledger, context.instance)]
+        for sentence in filter(None, said):
+            context.log.error(sentence)
+        return SkipReason(" ".join(filter(None, said)) or "All runs are alive.")
+
+    sensor = SensorDefinition(
+        name=f"{catalog.environment.name}__crashed_runs",
+        evaluation_fn=evaluate,
+        minimum_interval_seconds=30,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Reports runs of exports whose process died, so that Dagster starts them again.",
+    )
+    return [sensor]
+
+
+def _give_up(instance: DagsterInstance, ledger: Ledger, one: AtWork) -> str:
+    run = instance.get_run_by_id(one.run_id)
+    said = _report(instance, run) if run is not None and run.status is DagsterRunStatus.STARTED else ""
+    crashed = run is not None and run.status in {DagsterRunStatus.STARTED, DagsterRunStatus.FAILURE}  # the code server may have seen it
+    ledger.run_died(one, _records(ledger, one) if crashed else ())
+    return said
+
+
+def _records(ledger: Ledger, one: AtWork) -> Iterator[SkipRecord]:
+    """What stands in the history of each member that was not delivered."""
+    for member in one.members:
+        delivery = ledger.delivery(one.environment, (one.export,), (member,), one.export_time)
+        if delivery is None or delivery.state is not State.COMMITTED:
+            yield SkipRecord(
+                environment=one.environment,
+                export=one.export,
+                member=member,
+                export_time=one.export_time,
+                outcome="failed",
+                reason=CRASHED,
+                message=DIED,
+                next_step="Dagster starts it again where `run_retries` in dagster.yaml says so. Else: "
+                f"`cdp-exports run {one.export} --at {one.export_time}`, which delivers the same rows.",
+                run_id=one.run_id,
+                at=ledger.now(),
+            )
+
+
+def _never_seen(catalog: Catalog, ledger: Ledger, instance: DagsterInstance) -> list[DagsterRun]:
+    """Runs that died before they could be seen."""
+    started = RunsFilter(statuses=[DagsterRunStatus.STARTED], tags={"cdp/environment": catalog.environment.name})
+    before = (ledger.now() - START).timestamp()
+    old = {
+        record.dagster_run.run_id: record.dagster_run
+        for record in instance.get_run_records(started)
+        if "cdp/export" in record.dagster_run.tags and record.start_time is not None and record.start_time < before
+    }
+    return [old[run_id] for run_id in ledger.unknown_runs(catalog.environment.name, list(old))] if old else []
+
+
+def _report(instance: DagsterInstance, run: DagsterRun) -> str:
+    instance.report_run_failed(run, DIED)
+    return f"{run.tags.get('cdp/export')}: run {run.run_id} was reported as failed. {DIED}"
