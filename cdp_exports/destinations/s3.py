@@ -170,6 +170,7 @@ def _store(connection: S3Connection, session: boto3.Session, credentials: _Crede
         "skip_signature": False,
         "unsigned_payload": False,
         "virtual_hosted_style_request": False,
+        **_encryption(connection),
     }
     if connection.endpoint_url:
         config["endpoint"] = connection.endpoint_url
@@ -181,6 +182,16 @@ def _store(connection: S3Connection, session: boto3.Session, credentials: _Crede
         client_options=patience.client(connection.endpoint_url),
         retry_config=patience.retry(retries),
     )
+
+
+def _encryption(connection: S3Connection) -> S3Config:
+    """obstore asks for it with every object, and with every upload in parts when it begins."""
+    asked = connection.server_side_encryption
+    if asked is None:
+        return {}
+    if asked == "aes256":
+        return {"server_side_encryption": "AES256"}
+    return {"server_side_encryption": "aws:kms", "sse_kms_key_id": asked.kms_key}
 
 
 def _region(session: boto3.Session) -> str:

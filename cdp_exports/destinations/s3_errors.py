@@ -12,6 +12,7 @@ _RIGHTS = (
     "Allow it s3:ListBucket, s3:ListBucketMultipartUploads, s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload there."
 )
 _NO_RIGHT = ("these credentials have no right to do this", _RIGHTS)
+_KMS = "Correct `kms_key`; it must be in the bucket's region."
 _NO_SPACE = ("the store is full", "Free some space or raise the quota.")
 _EXPIRED = ("the credentials have expired", "Renew the session token or sign in again.")
 _REGION = ("the bucket is in another region", "Set the connection's `region` to the bucket's.")
@@ -40,6 +41,10 @@ _TERMINAL: Mapping[str, Cause] = {
     "QuotaExceeded": _NO_SPACE,
     "XMinioStorageFull": _NO_SPACE,
     "XMinioAdminBucketQuotaExceeded": _NO_SPACE,
+    "KMS.NotFoundException": ("there is no such KMS key", _KMS),
+    "KMS.DisabledException": ("the KMS key is disabled", "Enable it, or name another as `kms_key`."),
+    "KMS.KMSInvalidStateException": ("the KMS key cannot be used in its state", "Look at it in AWS KMS, or name another as `kms_key`."),
+    "KMS.AccessDeniedException": ("these credentials may not use the KMS key", "Allow them kms:GenerateDataKey and kms:Decrypt with it."),
     "KeyTooLongError": ("the path is longer than 1024 bytes", "Shorten the export's `path` or `file_name`."),
     "NotImplemented": ("the store cannot do this", "Name a store that offers conditional writes and multipart uploads."),
 }

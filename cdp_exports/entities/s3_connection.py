@@ -8,9 +8,17 @@ from urllib.parse import urlsplit
 
 from pydantic import StringConstraints, field_validator, model_validator
 
+from cdp_exports.entities.model import Declared
 from cdp_exports.entities.receiver import Receiver
 from cdp_exports.entities.secret import Secret
 from cdp_exports.entities.store_address import Endpoint, StoreFolder, folders
+
+
+class KmsKey(Declared):
+    """A key of AWS KMS."""
+
+    kms_key: Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[A-Za-z0-9/_-]+$")]
+    """The key's or the alias's ARN."""
 
 
 class S3Connection(Receiver):
@@ -52,6 +60,9 @@ class S3Connection(Receiver):
 
     external_id: Secret | None = None
     """The external id that the assumed role asks for."""
+
+    server_side_encryption: Literal["aes256"] | KmsKey | None = None
+    """How the store encrypts what is written: with keys of its own (`aes256`) or with `{kms_key: ARN}`; default: as the bucket says."""
 
     @field_validator("endpoint_url")
     @classmethod
