@@ -139,6 +139,7 @@ SHAPES: Mapping[str, Document] = {
         **_SUMMARY,
         "next_export_times": ["202612010500", "202612010800"],
         "declaration": {"...": "as in the catalog, defaults filled in"},
+        "advice": [],
         "chains": [
             {"member": "orders", "key": ["order_id"], "way": None, "way_reason": None, "last_delivery": _DELIVERY, "open": []},
         ],

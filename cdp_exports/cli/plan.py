@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cdp_exports.catalog.advice import advice
 from cdp_exports.cli.documents import (
     Document,
     funnel_document,
@@ -89,7 +90,12 @@ def _member(preview: Preview) -> Document:
         "rows": preview.counts.delivered if preview.counts else None,
         "encrypted_to": [{"fingerprint": key.fingerprint, "expires": moment(key.expires)} for key in preview.keys],
         "error": error_document(error) if error else None,
-        "warnings": [*_open_deliveries(member), *preview.warnings, *(_retention(member, planned) if planned else ())],
+        "warnings": [
+            *_open_deliveries(member),
+            *advice(member.context.catalog, member.export_id),
+            *preview.warnings,
+            *(_retention(member, planned) if planned else ()),
+        ],
     }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cdp_exports.automation.switches import schedules_on
+from cdp_exports.catalog.advice import advice
 from cdp_exports.cli.documents import Document, delivery_document, increment_said
 from cdp_exports.cli.history import entry_document
 from cdp_exports.cli.listing import schedule_said, summary, troubles
@@ -85,6 +86,7 @@ def _export_document(opened: Session, export: str) -> Document:
         **summary(opened, export, on),
         "next_export_times": next_times(cadence, opened.catalog.environment.time_zone, _NEXT, on=on),
         "declaration": opened.catalog.exports[export].model_dump(mode="json", by_alias=True),
+        "advice": list(advice(opened.catalog, export)),
         "chains": [
             {
                 "member": member.id,
@@ -106,7 +108,7 @@ def _drawn(document: Document) -> list[Any]:
             about.add_row(text(name, "dim"), text(value))
     segments = document["kind"] == "segment"
     chains = table("member", "last delivery", "increment", *(MOVEMENT if segments else ("#rows",)), "chain since", "#number")
-    notes = troubles(document)
+    notes = [*troubles(document), *(note(document["export"], sentence, style="yellow") for sentence in document["advice"])]
     for chain in document["chains"]:
         last: Document | None = chain["last_delivery"]
         if last is None:
@@ -142,6 +144,8 @@ def _declared(document: Document) -> Iterator[tuple[str, str | None]]:
         yield "fields", ", ".join(field["to"] or field["from"] for field in declared["fields"])
         yield "contacts", f"of {declared['project']['dataset']}, {declared['project']['how']}" if declared["project"] else None
         yield "duplicates by", ", ".join(declared["dedupe_by"])
+    yield "layout", declared["layout"] if declared["layout"] != "default" else None
+    yield "preset", declared.get("preset")
     yield "format", f"{document['format']}, compression: {declared['format']['compression']}"
     yield "path", declared["path"]
     yield "schedule", schedule_said(document)

@@ -9,10 +9,12 @@ from pydantic import Field, TypeAdapter, ValidationInfo, field_validator, model_
 from cdp_exports.entities import mapping
 from cdp_exports.entities.cadence import Cadence
 from cdp_exports.entities.file_format import CsvFormat, Format, ParquetFormat
+from cdp_exports.entities.layouts import LayoutName, completed
 from cdp_exports.entities.macros import translated
 from cdp_exports.entities.mapping import Limits, Projection, Status
 from cdp_exports.entities.model import Declared, Id, Owner, Several, Word, each_once
-from cdp_exports.entities.templates import check_file_name, check_path, holds_time
+from cdp_exports.entities.presets import PresetName
+from cdp_exports.entities.templates import check_audience_name, check_file_name, check_path, holds_time
 
 
 class _Export(Declared):
@@ -24,6 +26,10 @@ class _Export(Declared):
 
     mode: Literal["incremental", "full"] = "incremental"
     """`incremental`: the first delivery is everything, each later one what changed since. `full`: everything, always."""
+
+    layout: LayoutName = "default"
+    """Whose folders, file names and format are the defaults: our own, or those of Adobe Experience Platform or Dynamics 365 Customer
+    Insights. What stands here beside it wins."""
 
     path: str
     """The delivery's folder below the connection's."""
@@ -51,6 +57,11 @@ class _Export(Declared):
 
     formerly: Id | None = None
     """The id it had before: chains go on through the rename."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_defaults_of_its_layout(cls, value: object) -> object:
+        return completed(value)
 
     @field_validator("path")
     @classmethod
@@ -143,6 +154,9 @@ class SegmentExport(_Export):
     segments: Annotated[Several[Id], Field(min_length=1)]
     """The members; each is one delivery per export time."""
 
+    preset: PresetName | None = None
+    """The e-mail marketing tool whose import job reads the files: its folder, file names and format are the defaults."""
+
     fields: Several[mapping.Field] = ()
     """The columns of the files, in this order, behind the key."""
 
@@ -172,6 +186,13 @@ class SegmentExport(_Export):
     limits: Limits = Limits()
     """How much may be sent."""
 
+    audience_name: Word = "{segment_id}"
+    """How a segment's audience is called, where the destination holds audiences."""
+
+    fail_above: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """The part of a delivery's members that an audience destination may reject; above it the delivery fails. Those that were rejected
+    last time already are not counted."""
+
     format: Format = CsvFormat(type="csv")
     """How files are written; default: CSV with gzip."""
 
@@ -196,10 +217,21 @@ class SegmentExport(_Export):
     def _each_segment_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return each_once(value)
 
+    @field_validator("audience_name")
+    @classmethod
+    def _an_audience_name(cls, value: str) -> str:
+        return cls._refuse(value, check_audience_name(value))
+
     @field_validator("send")
     @classmethod
     def _each_status_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return each_once(value)
+
+    @model_validator(mode="after")
+    def _one_source_of_defaults(self) -> Self:
+        if self.preset is not None and self.layout != "default":
+            raise ValueError("`preset` and `layout` both say how files arrive; leave one of them out")
+        return self
 
     @model_validator(mode="after")
     def _members_can_be_told(self) -> Self:

@@ -68,6 +68,27 @@ def check_file_name(template: str) -> list[str]:
     return problems
 
 
+def check_audience_name(template: str) -> list[str]:
+    """What is wrong with the template of audiences' names, as sentences; none if it is good.
+
+    >>> check_audience_name("{environment} {segment_id}")
+    []
+    """
+    problems = _check_variables(template, _SUBJECTS) + _check_characters(template)
+    if not {"segment_id", "member_id"} & set(_names(template)):
+        problems.append("several segments would share an audience: put {segment_id} into its name")
+    return problems
+
+
+def resolve_audience_name(template: str, values: Mapping[str, str]) -> str:
+    """The name of one segment's audience.
+
+    >>> resolve_audience_name("{environment} {segment_id}", {"environment": "acme", "segment_id": "vip"})
+    'acme vip'
+    """
+    return _fill(template, values)
+
+
 def holds_time(template: str) -> bool:
     """Whether the whole export time stands in a template, so that no two deliveries resolve to the same.
 
