@@ -6,6 +6,7 @@ from cdp_exports.entities.azure_connection import AdlsConnection, AzureBlobConne
 from cdp_exports.entities.capabilities import Capabilities, Proof
 from cdp_exports.entities.destination_type import DestinationType
 from cdp_exports.entities.gcs_connection import GcsConnection
+from cdp_exports.entities.http_connection import HTTP, HttpConnection
 from cdp_exports.entities.local_connection import LocalConnection
 from cdp_exports.entities.s3_connection import S3Connection
 from cdp_exports.entities.sftp_connection import SftpConnection
@@ -63,6 +64,14 @@ BUILT_IN: tuple[DestinationType, ...] = (
         extra="sftp",
         example="type: sftp\nhost: files.partner.com\nuser: acme\nfolder: inbox\nprivate_key: {env: PARTNER_KEY}\n"
         "host_key_fingerprint: SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU\n",
+    ),
+    DestinationType(
+        HttpConnection,
+        HTTP,
+        "cdp_exports.destinations.http:open_http",
+        "An HTTP endpoint of your own that receives members in signed batches",
+        extra="http",
+        example="type: http\nurl: https://api.partner.com/audiences\nsigning_secret: {env: PARTNER_SIGNING_SECRET}\nrepeat: by_key\n",
     ),
 )
 """In the order in which they are shown."""
