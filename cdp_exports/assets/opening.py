@@ -15,6 +15,7 @@ from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.delivery.context import Context, Progress, silent
 
 if TYPE_CHECKING:
+    from cdp_exports.destinations.audience import AudienceDestination
     from cdp_exports.destinations.destination import FileDestination
     from cdp_exports.sources.source import Source
 
@@ -41,11 +42,19 @@ def step_context(
         # where a delivery was begun before the export moved to another connection
         return open_files(catalog.connections[connection_id], catalog.root, os.environ)
 
+    def open_members(connection_id: str) -> AudienceDestination:
+        if connection_id in resources:
+            return resources[connection_id].open_audience()
+        from cdp_exports.destinations.open import open_audience
+
+        return open_audience(catalog.connections[connection_id], catalog.root, os.environ)
+
     return Context(
         catalog=catalog,
         ledger=open_ledger(catalog.environment, instance),
         open_source=open_dataset,
         open_destination=open_connection,
+        open_audience=open_members,
         open_state=lambda: open_state(catalog, instance),
         progress=progress,
     )

@@ -52,7 +52,7 @@ def attempting(
     except BaseException as ended:
         end = superseded() if isinstance(ended, Exception) and held.is_lost() else ended  # what it met was the other's doing
         files.give_up()
-        _record_end(member, attempt, end)
+        record_end(member, attempt, end)
         if end is ended:
             raise
         raise end from ended
@@ -174,7 +174,8 @@ class Files:
         del self._writers[file.index]
 
 
-def _record_end(member: Member, attempt: Attempt, ended: BaseException) -> None:
+def record_end(member: Member, attempt: Attempt, ended: BaseException) -> None:
+    """Tell the ledger how an attempt ended that did not deliver."""
     status = "superseded" if isinstance(ended, Skip) else "failed" if isinstance(ended, Exception) else "cancelled"
     try:
         if isinstance(ended, CdpExportsError):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
 from cdp_exports.delivery import held
+from cdp_exports.delivery.audience_pins import bytes_of, columns_of, fresh_pins, list_pins, mapping_of
 from cdp_exports.delivery.chains import Plan, changed, definition_of, full_after_loss, reason_for_full, refuse_new_chain
-from cdp_exports.delivery.lists import pin_list
 from cdp_exports.delivery.member import Member
-from cdp_exports.delivery.pinned_audience import list_types, pinned_audience, plain, same_dataset
+from cdp_exports.delivery.pinned_audience import pinned_audience, plain, same_dataset
 from cdp_exports.delivery.pinning import pin_of, source_pin
 from cdp_exports.delivery.upstream import Upstream
 from cdp_exports.entities.export_time import ExportTime
@@ -18,7 +17,6 @@ from cdp_exports.errors import HistoryLost
 from cdp_exports.increments.increment import Changes, Full, Nothing, increment, same_history
 from cdp_exports.ledger.records import Delivery, SourcePin
 from cdp_exports.segments.audience import Audience, Way
-from cdp_exports.segments.lineage import lineage
 
 _RECEIVER = ("target", "path", "key", "mode")
 """A change of these is another receiver's matter, which holds nothing yet."""
@@ -64,21 +62,21 @@ def plan_audience(member: Member, upstream: Upstream, export_time: ExportTime, *
         except HistoryLost as lost:
             reason = full_after_loss(member, lost)
     head = upstream.head(audience.of)
-    sources = continued.sources if continued else _fresh(member, audience, upstream)
+    sources = continued.sources if continued else fresh_pins(member, audience, upstream)
     pin = pin_of(
         member,
         export_time,
         definition,
         sources,
-        columns=_columns(member, audience),
+        columns=columns_of(member, audience),
         incremental=continued is not None,
         reason=continued.why if continued else reason,
-        mapping=_mapping(audience),
+        mapping=mapping_of(audience),
         way=continued.way.value if continued else None,
         audience=plain(audience),
     )
     if continued is None:
-        return Plan(Full(head.version), head, None, pin, None, _bytes(audience, upstream))
+        return Plan(Full(head.version), head, None, pin, None, bytes_of(audience, upstream))
     own = sources[0]
     unmoved = all((source.after_version, source.after_commit) == (source.upto_version, source.upto_commit) for source in sources)
     wanted = Nothing(head.version) if unmoved else Changes(own.after_version or 0, own.upto_version)
@@ -108,22 +106,6 @@ def _told_by(audience: Audience) -> tuple[object, ...]:
     return contacts, audience.key_names, identities if audience.by_identity else ()
 
 
-def _fresh(member: Member, audience: Audience, upstream: Upstream) -> tuple[SourcePin, ...]:
-    return (*(source_pin(dataset, upstream.head(dataset)) for dataset in audience.datasets), *_lists(member, audience))
-
-
-def _lists(member: Member, audience: Audience) -> list[SourcePin]:
-    """External lists, copied to the state folder as they are now."""
-    context = member.context
-    pins: list[SourcePin] = []
-    for part in audience.parts:
-        declared = context.catalog.segments[part.segment].list
-        if declared is not None:
-            types = list_types(audience, part)
-            pins.append(pin_list(context.open_state(), part.segment, declared, types, context.catalog.root, os.environ))
-    return pins
-
-
 def _continue(member: Member, audience: Audience, upstream: Upstream, last: Delivery, difference: str | None) -> _Continued:
     """Go on from the last committed delivery.
 
@@ -141,8 +123,8 @@ def _continue(member: Member, audience: Audience, upstream: Upstream, last: Deli
     way, why, estimate = _way(audience, upstream, last, pins[0], difference)
     if way is not Way.COMPARED:
         pins[0] = pins[0].model_copy(update={"change_source": why[1]})
-        return _Continued((*pins, *_lists(member, audience)), way, why[0], estimate)
-    return _Continued((*pins, *_lists(member, audience)), way, why[0], _bytes(audience, upstream))
+        return _Continued((*pins, *list_pins(member, audience)), way, why[0], estimate)
+    return _Continued((*pins, *list_pins(member, audience)), way, why[0], bytes_of(audience, upstream))
 
 
 def _way(
@@ -185,43 +167,3 @@ def _as_delivered(own: SourcePin) -> SourcePin:
 def _same_guards(earlier: Audience, now: Audience) -> bool:
     """Whether what was withheld then was withheld by the same rules."""
     return (earlier.consents, earlier.suppressions, earlier.keep_by) == (now.consents, now.suppressions, now.keep_by)
-
-
-def _bytes(audience: Audience, upstream: Upstream) -> int:
-    return sum(upstream.source(dataset).rows(upstream.head(dataset).version).bytes_estimate for dataset in audience.datasets)
-
-
-def _columns(member: Member, audience: Audience) -> tuple[dict[str, Any], ...]:
-    """The files' columns, as the manifest names them."""
-    columns = [_column(shown, type, nullable=False) for shown, type in zip(audience.key_names, _key_types(audience), strict=True)]
-    columns += [_column(field.name, field.expression.type, nullable=True) for field in audience.fields]
-    status = audience.status
-    if status is not None and (member.export.mode == "incremental" or status.in_full):
-        words = f"{status.entered}, {status.updated} or {status.exited}"
-        columns.append(_column(status.column, "VARCHAR", nullable=False, description=words))
-        columns.append(_column(status.reason, "VARCHAR", nullable=True, description=f"why a member {status.exited}"))
-    return tuple(columns)
-
-
-def _key_types(audience: Audience) -> list[str]:
-    """The types of the key columns that the files begin with; a field may stand in the place of one."""
-    if not audience.key_names:  # `include_key: false`, or fields stand in the place of all
-        return []
-    contacts = audience.contacts
-    key = [(audience.of, name) for name in audience.key]
-    key += [(contacts.dataset, name) for name in contacts.key] if contacts and contacts.how == "explode" else []
-    replaced = frozenset[tuple[str, str]]().union(*(field.expression.columns for field in audience.fields if field.key))
-    return [audience.tables[table][name] for table, name in key if (table, name) not in replaced]
-
-
-def _mapping(audience: Audience) -> tuple[dict[str, str], ...]:
-    """Which columns each field comes from. Not by which SQL: it may hold what receivers must not see, such as a salt."""
-    sources = lineage(audience)
-    return tuple(
-        {"from": ", ".join(sorted(f"{table}.{column}" for table, column in sources[field.name])), "to": field.name}
-        for field in audience.fields
-    )
-
-
-def _column(name: str, type: str, *, nullable: bool, description: str | None = None) -> dict[str, Any]:
-    return {"name": name, "type": type, "nullable": nullable, "description": description}

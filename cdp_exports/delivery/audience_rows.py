@@ -80,6 +80,7 @@ def _reading(subject: Subject, audience: Audience, answer: Answer, guards: tuple
         subject.pin.sources,
         _counts(subject, audience, answer),
         keep if answer.state is not None else None,
+        guards,
     )
 
 

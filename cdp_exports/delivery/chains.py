@@ -8,7 +8,7 @@ from typing import Any
 
 from cdp_exports.delivery.definition import SQL, digest_of
 from cdp_exports.delivery.member import Member
-from cdp_exports.entities.export import DatasetExport
+from cdp_exports.entities.export import DatasetExport, SegmentExport
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import ChainChanged, HistoryLost, LedgerBehind
 from cdp_exports.increments.increment import Increment
@@ -32,8 +32,8 @@ def definition_of(member: Member) -> dict[str, Any]:
     """What may not change within a chain, templates as written so that a rename is none."""
     export = member.export
     definition: dict[str, Any] = {
-        "target": member.destination.place,
-        "path": export.path,
+        "target": member.place,
+        **({"audience_name": export.audience_name} if isinstance(export, SegmentExport) and member.to_audience else {"path": export.path}),
         "key": list(member.dataset.key),
         "mode": export.mode,
     }

@@ -18,7 +18,8 @@ from cdp_exports.delivery.ending import committed, ended, recorded, unexpected
 from cdp_exports.delivery.holding import Holding, holding
 from cdp_exports.delivery.keeping import keep_in_order
 from cdp_exports.delivery.limits import LimitState, limits_of, refuse_below, refuse_over
-from cdp_exports.delivery.member import Member, members_of
+from cdp_exports.delivery.member import Member, is_to_audience, members_of
+from cdp_exports.delivery.members_sending import send_members
 from cdp_exports.delivery.memory import newest_manifest
 from cdp_exports.delivery.outcome import Outcome
 from cdp_exports.delivery.ownership import claim
@@ -32,6 +33,7 @@ from cdp_exports.delivery.upstream import Upstream
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import CdpExportsError, DeclarationError, Skip
 from cdp_exports.ledger.records import Delivery, Pin, State
+from cdp_exports.segments.audience import Way
 
 T = TypeVar("T")
 
@@ -141,12 +143,15 @@ class _Run:
         last = member.last_committed()
         if last is not None and self.export_time <= last.export_time:
             raise covered(str(last.export_time))
-        refuse_if_ledger_is_behind(member, self.known.get(member.id), newest_manifest(member, last), full=self.full)
+        newest = None if member.to_audience else newest_manifest(member, last)
+        refuse_if_ledger_is_behind(member, self.known.get(member.id), newest, full=self.full)
         if pinned is None:
-            claim(member, member.destination, member.owner_folder())
+            if not member.to_audience:
+                claim(member, member.destination, member.owner_folder())
             member.context.progress(member.id, "planning", 0, None)
             return _Ready(member, None, plan(member, self.upstream, self.export_time, full=self.full))
-        if self.full and pinned.pin.mode != "full":  # a retry of the run that asked for it finds its own pin
+        everybody = pinned.pin.mode == "full" or pinned.pin.way == Way.RESENT
+        if self.full and not everybody:  # a retry of the run that asked for it finds its own pin
             raise DeclarationError(
                 f"{self.export_time} is pinned to an increment already, so it cannot become a full.",
                 next_step="Run it again without --full, or run --full at a new export time.",
@@ -189,8 +194,11 @@ class _Run:
         if delivery is None:
             assert one.plan is not None
             delivery = self._record(member, one.plan)
-        delivery = attempt_delivery(member, self.held, delivery, rows.read, run_id=self.run_id)
-        sweep(member, self.held)
+        if is_to_audience(delivery.pin):
+            delivery = send_members(member, self.held, delivery, rows.read, run_id=self.run_id)
+        else:
+            delivery = attempt_delivery(member, self.held, delivery, rows.read, run_id=self.run_id)
+            sweep(member, self.held)
         keep_in_order(member, delivery)
         return committed(member, delivery, sent=True, limits=rows.limits)
 

@@ -35,7 +35,6 @@ def unexpected(fault: Exception) -> Unexpected:
 
 def committed(member: Member, delivery: Delivery, *, sent: bool, limits: tuple[LimitState, ...] = ()) -> Outcome:
     """The outcome of a delivery that is there; `sent` by this run, or before."""
-    uri = member.destination_of(delivery.pin).uri(delivery.pin.folder)
     return Outcome(
         member.export_id,
         member.id,
@@ -43,10 +42,17 @@ def committed(member: Member, delivery: Delivery, *, sent: bool, limits: tuple[L
         "committed",
         delivery=delivery,
         sent=sent,
-        uri=uri,
-        warnings=(*warnings(limits), *(key_warnings(member, delivery.pin) if sent else ())),
+        uri=member.uri_of(delivery.pin),
+        warnings=(*_rejected(delivery), *warnings(limits), *(key_warnings(member, delivery.pin) if sent else ())),
         limits=limits,
     )
+
+
+def _rejected(delivery: Delivery) -> tuple[str, ...]:
+    if delivery.counts is None or delivery.counts.rejections is None:
+        return ()
+    said = ", ".join(f"{reason} {rows:,}" for reason, rows in delivery.counts.rejections.reasons.items())
+    return (f"The receiver did not take {delivery.counts.failed:,} members: {said}. They are sent again with the next delivery.",)
 
 
 def ended(member: Member, export_time: ExportTime, error: CdpExportsError, run_id: str, limits: tuple[LimitState, ...] = ()) -> Outcome:

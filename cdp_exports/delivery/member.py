@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.delivery.context import Context
 from cdp_exports.delivery.control import control_folder
-from cdp_exports.destinations.open import open_destination
+from cdp_exports.destinations.open import open_audience, open_files
 from cdp_exports.entities.capabilities import capabilities_of
 from cdp_exports.entities.connection import CONNECTION
 from cdp_exports.entities.dataset import Dataset
@@ -19,13 +19,14 @@ from cdp_exports.entities.export import DatasetExport, SegmentExport
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.entities.nearest import nearest
 from cdp_exports.entities.segment import Segment
-from cdp_exports.entities.templates import member_folder, resolve_path
+from cdp_exports.entities.templates import member_folder, resolve_audience_name, resolve_path
 from cdp_exports.errors import DeclarationError
-from cdp_exports.ledger.records import Delivery, Link, Pin
+from cdp_exports.ledger.records import Delivery, Link, Pin, SentBatch
 from cdp_exports.segments.audience import Audience
 
 if TYPE_CHECKING:
     from cdp_exports.delivery.manifest import Manifest
+    from cdp_exports.destinations.audience import AudienceDestination
     from cdp_exports.destinations.destination import FileDestination
 
 
@@ -101,8 +102,36 @@ class Member:
         ]
 
     @property
+    def to_audience(self) -> bool:
+        """Whether it goes to a destination that holds audiences; else to one for files."""
+        return capabilities_of(self.context.catalog.connections[self.export.connection].type).members is not None
+
+    @property
+    def place(self) -> str:
+        """The resolved store and folder, or account, as one URI."""
+        return self.audience_destination.place if self.to_audience else self.destination.place
+
+    @property
     def destination(self) -> FileDestination:
         return self.context.open_destination(self.export.connection)
+
+    @property
+    def audience_destination(self) -> AudienceDestination:
+        return self.context.open_audience(self.export.connection)
+
+    def audience_destination_of(self, pin: Pin) -> AudienceDestination:
+        """The account a delivery was pinned to, even if the connection names another since."""
+        if pin.connection_id in self.context.catalog.connections and self.to_audience:
+            now = self.context.open_audience(pin.connection_id)
+            if now.place == pin.target:
+                return now
+        return open_audience(CONNECTION.validate_python(pin.connection), self.context.catalog.root, os.environ)
+
+    def uri_of(self, pin: Pin) -> str:
+        """Where a delivery's receiver finds it."""
+        if is_to_audience(pin):
+            return self.audience_destination_of(pin).uri(pin.folder)
+        return self.destination_of(pin).uri(pin.folder)
 
     def destination_of(self, pin: Pin) -> FileDestination:
         """The place a delivery was pinned to, even if the connection was moved since."""
@@ -110,20 +139,33 @@ class Member:
             now = self.context.open_destination(pin.connection_id)
             if now.place == pin.target:
                 return now
-        return open_destination(CONNECTION.validate_python(pin.connection), self.context.catalog.root, os.environ)
+        return open_files(CONNECTION.validate_python(pin.connection), self.context.catalog.root, os.environ)
 
     @property
     def control_folder(self) -> str | None:
         """Where `_owner` and manifests stand, where deliveries share a folder."""
         return control_folder(self.export.path, self.names)
 
+    @property
+    def audience_name(self) -> str:
+        assert isinstance(self.export, SegmentExport)
+        return resolve_audience_name(self.export.audience_name, self.names)
+
     def owner_folder(self) -> str:
+        if self.to_audience:
+            return self.audience_name
         return self.control_folder or member_folder(self.export.path, self.names)
 
     def folder(self, export_time: ExportTime) -> str:
+        if self.to_audience:
+            return self.audience_name
         return resolve_path(self.export.path, self.names, export_time)
 
     # what the ledger knows of this member
+    def unsettled_batches(self) -> list[SentBatch]:
+        """What was sent to an audience since the last committed delivery."""
+        return self.context.ledger.unsettled_batches(self.environment, self.exports, self.members)
+
     def delivery(self, export_time: ExportTime) -> Delivery | None:
         return self.context.ledger.delivery(self.environment, self.exports, self.members, export_time)
 
@@ -140,6 +182,11 @@ class Member:
 
     def open_deliveries(self) -> list[Delivery]:
         return self.context.ledger.open_deliveries(self.environment, self.exports, self.members)
+
+
+def is_to_audience(pin: Pin) -> bool:
+    """Whether a delivery went to a destination that holds audiences."""
+    return capabilities_of(pin.connection["type"]).members is not None
 
 
 def export_of(catalog: Catalog, export_id: str) -> DatasetExport | SegmentExport:

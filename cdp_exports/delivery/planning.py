@@ -6,6 +6,7 @@ from cdp_exports.delivery.audience_planning import plan_audience
 from cdp_exports.delivery.chains import Plan
 from cdp_exports.delivery.dataset_planning import plan_dataset
 from cdp_exports.delivery.member import Member
+from cdp_exports.delivery.members_planning import plan_members
 from cdp_exports.delivery.upstream import Upstream
 from cdp_exports.entities.export_time import ExportTime
 
@@ -18,5 +19,5 @@ def plan(member: Member, upstream: Upstream, export_time: ExportTime, *, full: b
         ChainChanged: the declaration changed and the export says `on_change: fail`.
         SourceUnreadable, CannotHold, DeclarationError, TransientError: as the parts find.
     """
-    how = plan_dataset if member.audience is None else plan_audience
+    how = plan_members if member.to_audience else plan_dataset if member.audience is None else plan_audience
     return how(member, upstream, export_time, full=full)

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cdp_exports.delivery import held
+from cdp_exports.delivery import members_journal as journal
 from cdp_exports.delivery.limits import limits_of
 from cdp_exports.delivery.lists import read_list
-from cdp_exports.delivery.member import Member
+from cdp_exports.delivery.member import Member, is_to_audience
 from cdp_exports.delivery.pinned_audience import guarded_as_now, list_types, pinned_audience
 from cdp_exports.delivery.upstream import Upstream
 from cdp_exports.entities.export_time import ExportTime
@@ -79,6 +80,13 @@ class Questions:
         limits = limits_of(subject.member)
         folder = self._folder / f"{number}-{subject.member.id}"
         folder.mkdir()
+        if is_to_audience(subject.pin):
+            return Question(
+                audience=audience,
+                at=subject.export_time.at,
+                keep=limits.audience.max if limits.over == "truncate" else None,
+                holds=self._holds(subject, folder),
+            )
         way, since = Way.COMPARED, None
         as_delivered = self._as_delivered(subject, audience, folder)
         if subject.pin.mode == "incremental":
@@ -95,6 +103,10 @@ class Questions:
             as_delivered=as_delivered,
             withhold=subject.withhold,
         )
+
+    def _holds(self, subject: Subject, folder: Path) -> pl.LazyFrame:
+        resend = subject.pin.way == Way.RESENT
+        return journal.holds(subject.member, subject.previous, subject.pin.target, subject.pin.folder, folder, resend=resend)
 
     def _as_delivered(self, subject: Subject, audience: Audience, folder: Path) -> pl.LazyFrame | None:
         """Who was sent then, where consent and suppression may say otherwise now; where that is not kept they decide alone."""

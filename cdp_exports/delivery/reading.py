@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdp_exports.errors import NotCounted
-from cdp_exports.ledger.records import Attempt, Counts, Delivery, Held, SourcePin
+from cdp_exports.ledger.records import Attempt, Counts, Delivery, Held, Movement, SourcePin
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,6 +26,14 @@ class Reading:
     sources: tuple[SourcePin, ...]  # with the change source that was used
     counted: Counts | None = None
     keep: Callable[[Delivery, Attempt], Held] | None = None
+    guards: tuple[SourcePin, ...] = ()  # the heads of consent and suppression that were read
+
+    @property
+    def movement(self) -> Movement:
+        """What changes for the receiver of a segment, as it was evaluated."""
+        assert self.counted is not None
+        assert self.counted.movement is not None
+        return self.counted.movement
 
     def counts(self, written: int) -> Counts:
         """The rows as written, against those read.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cdp_exports.delivery import manifest
-from cdp_exports.delivery.member import Member
+from cdp_exports.delivery.member import Member, is_to_audience
 from cdp_exports.delivery.publishing import covered, in_doubt, settle
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import DestinationRefused, Occupied, Skip
@@ -24,6 +24,9 @@ def settle_open(member: Member, export_time: ExportTime) -> Delivery | None:
     """
     mine: Delivery | None = None
     for delivery in member.open_deliveries():
+        if is_to_audience(delivery.pin):
+            mine = _settle_members(member, delivery, export_time) or mine
+            continue
         destination = member.destination_of(delivery.pin)
         settled = _settle(member, destination, delivery, export_time)
         if delivery.export_time == export_time:
@@ -35,6 +38,16 @@ def settle_open(member: Member, export_time: ExportTime) -> Delivery | None:
         else:
             _close(member, destination, delivery, export_time)
     return mine
+
+
+def _settle_members(member: Member, delivery: Delivery, export_time: ExportTime) -> Delivery | None:
+    """What was sent of it stands in the journal, whichever delivery goes on from there."""
+    if delivery.export_time == export_time:
+        return delivery
+    if delivery.export_time > export_time:
+        raise covered(str(delivery.export_time))
+    member.context.ledger.cover(delivery.id, export_time)
+    return None
 
 
 def _settle(member: Member, destination: FileDestination, delivery: Delivery, export_time: ExportTime) -> Delivery | None:

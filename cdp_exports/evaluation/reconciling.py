@@ -26,7 +26,7 @@ def reconciled(session: Session, question: Question, judged: Judged) -> Answer:
     why = f"(SELECT identity, min(reason) AS reason FROM {now} WHERE reason IS NOT NULL GROUP BY identity)"
     told = session.table(
         "told",
-        f"SELECT coalesce(new.identity, old.identity) AS identity, coalesce(new.hash, 0) AS hash, {status} AS status, "
+        f"SELECT coalesce(new.identity, old.identity) AS identity, CAST(coalesce(new.hash, 0) AS UBIGINT) AS hash, {status} AS status, "
         f"CASE WHEN new.identity IS NULL THEN coalesce(why.reason, '{LEFT_SEGMENT}') END AS exit, "
         f"{', '.join(f'new.{value}' for value in values)} "
         f"FROM {new} AS new FULL JOIN {held} AS old ON new.identity = old.identity LEFT JOIN {why} AS why ON why.identity = old.identity "

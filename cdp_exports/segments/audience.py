@@ -99,6 +99,7 @@ class Way(StrEnum):
     CHANGES = "changes"  # from the rows that changed (and those whose date came due) alone
     TOUCHED = "touched"  # those, and the rows and held members they touch: suppression, consent, groups of duplicates
     COMPARED = "compared"  # everybody now, compared with what the receiver holds
+    RESENT = "resent"  # and everybody is sent again: audience destinations alone
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from cdp_exports.delivery.deliver import deliver
 from cdp_exports.delivery.member import Member, members_of
 from cdp_exports.delivery.outcome import Outcome
 from cdp_exports.destinations.destination import FileDestination
-from cdp_exports.destinations.open import open_files
+from cdp_exports.destinations.open import open_audience, open_files
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.entities.local_connection import LocalConnection
 from cdp_exports.ledger.ledger import Ledger
@@ -90,6 +90,7 @@ class World:
             ledger=self.ledger,
             open_source=lambda dataset: open_source(catalog.datasets[dataset], catalog.root, os.environ),
             open_destination=lambda connection: open_files(catalog.connections[connection], catalog.root, os.environ),
+            open_audience=lambda connection: open_audience(catalog.connections[connection], catalog.root, os.environ),
             open_state=lambda: open_files(LocalConnection(type="local", folder="state"), catalog.root, os.environ),
         )
 

@@ -1,0 +1,151 @@
+"""Whom an audience holds, as far as is known: the state after the last committed delivery, and the batches sent since then.
+
+An outbox is a Parquet file in the state folder that an attempt writes before its first batch: `row` (0, 1, ... in the order of
+sending), `identity` (JSON of what tells a member apart, as it is sent), `hash` and `status`. A batch is some of its rows; who of
+them was not taken stands in a small file of `row` and `reason` beside it.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cdp_exports.delivery import held
+from cdp_exports.delivery.member import Member
+from cdp_exports.errors import CdpExportsError, HistoryLost
+from cdp_exports.ledger.records import BatchState, Delivery, SentBatch
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from cdp_exports.destinations.destination import FileDestination
+
+OUTBOX = ("row", "identity", "hash", "status")
+_STATE_COLUMNS = ("identity", "hash", "gone", "sequence")
+_AFTER_ALL_DELIVERIES = 2**40  # as a sequence: later than every delivery's
+
+
+def outbox_path(delivery: Delivery, attempt_id: str) -> str:
+    return f"{_folder(delivery)}/{delivery.sequence:08}-{delivery.id}-{attempt_id[:8]}.outbox.parquet"
+
+
+def rejected_path(batch: SentBatch) -> str:
+    """Where the rows of a batch stand that were not taken."""
+    return f"{batch.outbox.removesuffix('.outbox.parquet')}-{batch.first:08}.rejected.parquet"
+
+
+def rejections_path(delivery: Delivery, attempt_id: str) -> str:
+    """Where a delivery keeps who was rejected."""
+    return f"{_folder(delivery)}/{delivery.sequence:08}-{delivery.id}-{attempt_id[:8]}.rejections.parquet"
+
+
+def _folder(delivery: Delivery) -> str:
+    return f"{delivery.environment}/{delivery.export}/{delivery.member}/{delivery.chain}"
+
+
+def put(state: FileDestination, path: str, frame: pl.DataFrame) -> None:
+    """Write a small file at once."""
+    content = io.BytesIO()
+    frame.write_parquet(content)
+    state.put(path, content.getvalue())
+
+
+def fetch(state: FileDestination, path: str, folder: Path) -> pl.LazyFrame:
+    """A file of the journal, through a copy in `folder`.
+
+    Raises:
+        HistoryLost: `state_lost`: it is not there.
+    """
+    import polars as pl
+
+    file = folder / path.rpartition("/")[2]
+    if not file.exists():
+        chunks = state.stream(path)
+        if chunks is None:
+            raise HistoryLost(
+                f"{state.uri(path)} is missing: it says whom the receiver was sent since the last delivery.",
+                next_step="Put it back from a backup of the state folder, or deliver everybody once: `--full`.",
+                reason="state_lost",
+            )
+        partial = file.with_suffix(".partial")
+        with partial.open("wb") as output:
+            output.writelines(chunks)
+        partial.rename(file)
+    return pl.scan_parquet(file)
+
+
+def rows_of(state: FileDestination, batch: SentBatch, folder: Path) -> pl.LazyFrame:
+    """The rows of one batch, as in the outbox, with `reason` where one was not taken."""
+    import polars as pl
+
+    rows = fetch(state, batch.outbox, folder).filter(pl.col("row").is_between(batch.first, batch.first + batch.rows - 1))
+    if batch.rejected is None:
+        return rows.with_columns(pl.lit(None, pl.String).alias("reason"))
+    return rows.join(fetch(state, batch.rejected, folder), on="row", how="left")
+
+
+def sent_since(state: FileDestination, batches: Sequence[SentBatch], folder: Path) -> pl.LazyFrame | None:
+    """What was told since the last committed delivery, in order: `identity`, `hash`, `status`, `reason` (null: taken),
+    `known` (false: nobody knows whether it was applied), `place` (the batch's number in the journal). None: nothing was."""
+    import polars as pl
+
+    frames = [
+        rows_of(state, batch, folder)
+        .select("identity", "hash", "status", "reason")
+        .with_columns(pl.lit(batch.state is BatchState.DONE).alias("known"), pl.lit(place, pl.Int64).alias("place"))
+        for place, batch in enumerate(batches)
+        if batch.state in (BatchState.DONE, BatchState.UNKNOWN)
+    ]
+    return pl.concat(frames) if frames else None
+
+
+def applied(sent: pl.LazyFrame) -> pl.LazyFrame:
+    """Of each identity the last change that was, or may have been, applied: `identity`, `hash` (0: not known), `gone`."""
+    import polars as pl
+
+    exited = pl.col("status") == "exited"
+    return (
+        sent.filter(pl.col("reason").is_null() & (pl.col("known") | ~exited))  # who may have left is taken for still there
+        .group_by("identity")
+        .agg(pl.all().sort_by("place").last())
+        .select(
+            "identity",
+            pl.when("known").then("hash").otherwise(pl.lit(0, pl.UInt64)).alias("hash"),
+            (pl.col("status") == "exited").alias("gone"),
+        )
+    )
+
+
+def relevant(member: Member, place: str, audience: str) -> list[SentBatch]:
+    """The unsettled batches that went to this audience, in the order of sending."""
+    return [batch for batch in member.unsettled_batches() if (batch.place, batch.audience) == (place, audience)]
+
+
+def holds(member: Member, previous: Delivery | None, place: str, audience: str, folder: Path, *, resend: bool) -> pl.LazyFrame:
+    """Whom the receiver holds: `identity`, `hash`, `gone`, `sequence` (of an identity the newest row counts).
+
+    `resend`: as if everybody held had other values. `folder`: for copies; it must stay while the frame is used.
+
+    Raises:
+        HistoryLost: `state_lost`.
+    """
+    import polars as pl
+
+    state, batches = member.context.open_state(), relevant(member, place, audience)
+    frames = [pl.LazyFrame(schema={"identity": pl.String, "hash": pl.UInt64, "gone": pl.Boolean, "sequence": pl.Int64})]
+    if previous is not None:
+        before = held.read(state, member.chain_up_to(previous), folder).rename({"key_0": "identity"}).select(_STATE_COLUMNS)
+        frames.append(before.with_columns(pl.lit(0, pl.UInt64).alias("hash")) if resend else before)
+    if (sent := sent_since(state, batches, folder)) is not None:
+        frames.append(applied(sent).with_columns(pl.lit(_AFTER_ALL_DELIVERIES, pl.Int64).alias("sequence")))
+    return pl.concat(frames, how="vertical_relaxed")
+
+
+def forget(state: FileDestination, paths: Iterable[str]) -> None:
+    """Remove files that nothing needs any more; never at the cost of a delivery that is done."""
+    try:
+        state.delete(sorted(set(paths)))
+    except CdpExportsError:
+        return
