@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from cdp_exports.catalog.reference_layouts import chapter
 from cdp_exports.catalog.schema import schemas
 from cdp_exports.entities.model import ID_PATTERN
 
@@ -257,7 +258,7 @@ def reference() -> str:
         parts.extend(f"```yaml\n{example}```" for example in EXAMPLES[kind])
         elsewhere = [other["oneOf"] for name, other in described.items() if name != kind and "oneOf" in other]
         parts.extend(_Writer(schema.get("$defs", {}), elsewhere).section(f"Keys of {_article(kind)}", schema, 3))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, *chapter()]) + "\n"
 
 
 def _article(kind: str) -> str:
