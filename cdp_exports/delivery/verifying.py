@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -138,10 +138,15 @@ def _manifest_differences(destination: FileDestination, delivery: Delivery) -> I
         yield f"{destination.uri(path)} is of another delivery, {found.delivery}"
     elif found.attempt != delivery.attempt_id:
         yield f"{destination.uri(path)} was written by attempt {found.attempt}, the ledger holds {delivery.attempt_id}"
-    elif {file.path: file for file in manifest.files_of(found, delivery.pin.folder)} != {file.path: file for file in delivery.files}:
+    elif _by_path(manifest.files_of(found, delivery.pin.folder)) != _by_path(delivery.files):
         yield f"{destination.uri(path)} lists other files than the ledger"
     elif manifest.counts_of(found) != delivery.counts:
         yield f"{destination.uri(path)} counts other rows than the ledger"
+
+
+def _by_path(files: Iterable[FileRecord]) -> dict[str, FileRecord]:
+    """As delivered, whatever was removed since."""
+    return {file.path: file.model_copy(update={"removed": False}) for file in files}
 
 
 def _file_differences(destination: FileDestination, file: FileRecord) -> Iterator[str]:

@@ -153,6 +153,74 @@ def test_accepted(tmp_path: Path, files: dict[str, str]) -> None:
     assert problems(write(tmp_path, files)) == []
 
 
+def flat(name: str, more: str = "", *, folder: str = "drop") -> str:
+    return export(more=f'path: "{folder}"\nfile_name: "{name}"\n{more}')
+
+
+OVERWRITE = "overwrite: true\n"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "told"),
+    [
+        ("a_{export_time}", "b_{export_time}", False),
+        ("{export_id}_{timestamp}", "{export_id}_{timestamp}", False),
+        ("a_{export_time}", "a_{year}{day}{month}{hour}{minute}", True),
+        ("a_{export_time}", "a_{timestamp}", False),
+        ("a_20{timestamp}", "a_{export_time}", True),
+        ("a{export_time}_{index}", "a{export_time}_{number}", True),
+        ("a{number}{timestamp}", "a{export_time}", True),
+        ("a_{export_time}", "a_{export_time}-{delivery}", False),
+    ],
+)
+def test_names_in_a_folder_that_is_shared(tmp_path: Path, one: str, other: str, told: bool) -> None:
+    found = problems(write(tmp_path, {"exports/x.yaml": flat(one), "exports/y.yaml": flat(other)}))
+    assert [problem for problem in found if "could have the name of a file of 'orders' of the export 'x'" in problem] == found
+    assert len(found) == told
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "told"),
+    [
+        ("latest", "latest", True),
+        ("latest", "latest_2", True),
+        ("latest_1", "latest_2", False),
+        ("a", "b", False),
+        ("a{number}", "a7", True),
+    ],
+)
+def test_fixed_names_in_a_folder_that_is_shared(tmp_path: Path, one: str, other: str, told: bool) -> None:
+    found = problems(write(tmp_path, {"exports/x.yaml": flat(one, OVERWRITE), "exports/y.yaml": flat(other, OVERWRITE)}))
+    assert len(found) == told
+
+
+def test_names_are_judged_across_connections_and_formats(tmp_path: Path) -> None:
+    files = {
+        "connections/below.yaml": "type: local\nfolder: exports/drop\n",
+        "exports/x.yaml": flat("latest", OVERWRITE, folder="drop/crm"),
+        "exports/y.yaml": flat("latest", OVERWRITE, folder="crm").replace("connection: lake", "connection: below"),
+        "exports/z.yaml": flat("latest", OVERWRITE + "format: {type: csv}\n", folder="drop/crm"),
+    }
+    (found,) = problems(write(tmp_path, files))
+    assert found.startswith("catalog/exports/y.yaml:5: Files of 'orders' could have the name")
+
+
+@pytest.mark.parametrize(
+    ("folder", "told"),
+    [("orders", True), ("orders/inside", True), ("others", False)],
+    ids=["another's own folder", "inside another's own folder", "beside it"],
+)
+def test_a_shared_folder_in_anothers_own(tmp_path: Path, folder: str, told: bool) -> None:
+    found = problems(write(tmp_path, {"exports/x.yaml": flat("{export_time}", folder=folder)}))
+    assert len(found) == told
+    assert all("of 'orders' of the export" in problem for problem in found)
+
+
+def test_many_members_share_a_folder(tmp_path: Path) -> None:
+    files = {f"exports/e{i}.yaml": flat("{export_id}_{export_time}") for i in range(150)}
+    assert problems(write(tmp_path, files)) == []
+
+
 def test_a_link_is_the_folder_it_leads_to(tmp_path: Path) -> None:
     (tmp_path / "exports").mkdir()
     (tmp_path / "link").symlink_to("exports")
