@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.catalog.finding import Finding, of_export
 from cdp_exports.entities.capabilities import capabilities_of
-from cdp_exports.entities.export import SegmentExport
+from cdp_exports.entities.export import DatasetExport, SegmentExport
 from cdp_exports.entities.limits import effective_limits
 from cdp_exports.entities.mapping import Limits
 
@@ -17,13 +17,30 @@ def beyond_capacity(catalog: Catalog) -> Iterator[Finding]:
     for name, export in catalog.exports.items():
         if (connection := catalog.connections.get(export.connection)) is None:
             continue
-        formats = capabilities_of(connection.type).formats
-        if export.format.type not in formats:
-            known = ", ".join(f"`{word}`" for word in sorted(formats)) or "no files at all"
-            message = f"`format`: connections of the type `{connection.type}` do not take `{export.format.type}`; they take {known}."
-            yield of_export(name, ("format", "type"), message)
+        if capabilities_of(connection.type).members is None:
+            yield from _files(name, export, connection.type)
         if isinstance(export, SegmentExport):
             yield from _limits(name, export, connection.type)
+
+
+def _files(name: str, export: DatasetExport | SegmentExport, connection_type: str) -> Iterator[Finding]:
+    can = capabilities_of(connection_type)
+    they = f"connections of the type `{connection_type}`"
+    if export.format.type not in can.formats:
+        message = f"`format`: {they} do not take `{export.format.type}`; they take {_words(can.formats)}."
+        yield of_export(name, ("format", "type"), message)
+    if can.compressions is not None and export.format.compression not in can.compressions:
+        message = f"`format.compression`: {they} do not take `{export.format.compression}`; they take {_words(can.compressions)}."
+        yield of_export(name, ("format", "compression"), message)
+    if export.mode not in can.modes:
+        yield of_export(name, ("mode",), f"`mode`: {they} do not take `{export.mode}` exports; they take {_words(can.modes)}.")
+    if can.file_max is not None and (export.format.max_rows_per_file or can.file_max + 1) > can.file_max:
+        message = f"`format.max_rows_per_file`: {they} take files of at most {can.file_max} rows; write it, or a smaller number."
+        yield of_export(name, ("format", "max_rows_per_file"), message)
+
+
+def _words(words: frozenset[str]) -> str:
+    return ", ".join(f"`{word}`" for word in sorted(words))
 
 
 def _limits(name: str, export: SegmentExport, connection_type: str) -> Iterator[Finding]:

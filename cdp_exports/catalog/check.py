@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 
+from cdp_exports.catalog.audiences import misdirected
 from cdp_exports.catalog.capacity import beyond_capacity
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.catalog.consent import idle_consent, unknown_consent
@@ -35,6 +36,7 @@ def check(catalog: Catalog, names: Names) -> Iterator[Finding]:
         shared_folders(catalog),
         state_among_deliveries(catalog),
         beyond_capacity(catalog),
+        misdirected(catalog),
         unusable_keys(catalog),
         kept_contracts(catalog.datasets),
         idle_consent(catalog),

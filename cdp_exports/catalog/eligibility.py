@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from cdp_exports.catalog.catalog import Catalog
-from cdp_exports.catalog.finding import Finding, of_export, of_segment
+from cdp_exports.catalog.finding import Finding, of_connection, of_export, of_segment
 from cdp_exports.entities.capabilities import capabilities_of
 from cdp_exports.entities.connection import Connection
 from cdp_exports.entities.export import SegmentExport
@@ -44,6 +44,10 @@ def _either(roles: Collection[str]) -> str:
 
 def ineligible_exports(catalog: Catalog, segments: Collection[str]) -> Iterator[Finding]:
     """Segments that a connection does not take, and projections that lead nowhere. `segments`: those without mistakes."""
+    for name, connection in catalog.connections.items():
+        if not _accepted(connection):
+            message = f"`accepts`: {_type_refuses(connection)}, so nobody could be sent there; leave it out."
+            yield of_connection(name, ("accepts",), message)
     for name, export in catalog.segment_exports.items():
         if connection := catalog.connections.get(export.connection):
             for index, segment in enumerate(export.segments):
@@ -59,7 +63,7 @@ def _ineligible(catalog: Catalog, name: str, export: SegmentExport, connection: 
     role = catalog.datasets[dataset].role
     if role not in _OF:
         return
-    takes_accounts = "accounts" in connection.accepts and capabilities_of(connection.type).accepts_accounts
+    accepted = _accepted(connection)
     refused = f"The segment {segment!r} is not eligible for the connection {export.connection!r}: it is a segment of {_OF[role]}, and"
     who = f"the connection accepts {connection.accepts[0]} only" if len(set(connection.accepts)) == 1 else _type_refuses(connection)
     at = ("segments", index)
@@ -70,17 +74,17 @@ def _ineligible(catalog: Catalog, name: str, export: SegmentExport, connection: 
                 f"{_OF[role]}. Choose segments of accounts (role `account`) only, or leave `project` out."
             )
             yield of_export(name, ("project",), message)
-        if "people" not in connection.accepts:
+        if "people" not in accepted:
             yield of_export(name, at, f"{refused} {who}. Choose a segment of accounts (role `account`), or another connection.")
     elif export.project is None:
-        if not takes_accounts:
+        if "accounts" not in accepted:
             message = (
                 f"{refused} {who}. Choose a segment of people (role `profile` or `contact`), or send the contacts of these accounts: "
                 f"`{_example(catalog, dataset)}`."
             )
             yield of_export(name, at, message)
     else:
-        if "people" not in connection.accepts:
+        if "people" not in accepted:
             message = f"`project` sends people, the contacts of accounts, and {who}. Leave `project` out, or choose another connection."
             yield of_export(name, ("project",), message)
         key, by = catalog.datasets[dataset].key, export.project.by
@@ -92,8 +96,16 @@ def _ineligible(catalog: Catalog, name: str, export: SegmentExport, connection: 
             yield of_export(name, ("project", "by"), message)
 
 
+def _accepted(connection: Connection) -> set[str]:
+    """Whom the connection takes: what it declares, of what its type can."""
+    can = capabilities_of(connection.type)
+    takes = {"people": can.accepts_people, "accounts": can.accepts_accounts}
+    return {who for who in connection.accepts if takes[who]}
+
+
 def _type_refuses(connection: Connection) -> str:
-    return f"connections of the type `{connection.type}` take people only"
+    can = capabilities_of(connection.type)
+    return f"connections of the type `{connection.type}` take {'people' if can.accepts_people else 'accounts'} only"
 
 
 def _example(catalog: Catalog, accounts: str) -> str:

@@ -51,12 +51,15 @@ class Capabilities:
     proof: Proof | None
     formats: frozenset[str]
     conditional_create: bool  # can create an object only where none is, decided by the store
+    compressions: frozenset[str] | None = None  # None: all that its formats know
+    modes: frozenset[str] = frozenset({"incremental", "full"})
     accepts_people: bool = True
     accepts_accounts: bool = True  # takes a segment of accounts as it is
     hashes_identities: bool = False  # identities leave as SHA-256 hex only
     audience_max: int | None = None  # members it may hold after a delivery
     audience_min: int | None = None
     delivery_max: int | None = None  # rows of one delivery
+    file_max: int | None = None  # rows of one file
     members: Members | None = None
 
 
