@@ -16,6 +16,7 @@ from cdp_exports.assets.resources import connection_resources
 from cdp_exports.assets.segments import segment_assets
 from cdp_exports.assets.state import check_state
 from cdp_exports.automation.counting import counting_sensors
+from cdp_exports.automation.crashed_runs import crashed_runs_sensor
 from cdp_exports.automation.dataset_refresh import dataset_refresh_sensors
 from cdp_exports.automation.profile_refresh import profile_refresh_sensors
 from cdp_exports.automation.schedules import export_schedules
@@ -45,7 +46,12 @@ def build_definitions(catalog: Catalog | Path | str) -> dg.Definitions:
     return dg.Definitions(
         assets=[*dataset_assets(catalog), *segment_assets(catalog), *(assets_of(catalog, export_id) for export_id in catalog.exports)],
         schedules=export_schedules(catalog),
-        sensors=[*counting_sensors(catalog), *dataset_refresh_sensors(catalog), *profile_refresh_sensors(catalog)],
+        sensors=[
+            *counting_sensors(catalog),
+            *dataset_refresh_sensors(catalog),
+            *profile_refresh_sensors(catalog),
+            *crashed_runs_sensor(catalog),
+        ],
         resources=connection_resources(catalog),
     )
 
