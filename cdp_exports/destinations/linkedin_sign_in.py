@@ -104,7 +104,7 @@ class SignIn:
                 f"{self._place}: LinkedIn gives no access token now (HTTP {answer.status_code}).", next_step=f"Run it again{after}."
             )
         error = error_word(answer)
-        if error == "invalid_grant" or (error == "invalid_request" and verb == "accessToken"):
+        if error == "invalid_grant":
             raise DestinationRefused(
                 f"{self._place}: the refresh token has expired or was revoked.",
                 next_step="Authorize again, and put the new token where `refresh_token` points.",

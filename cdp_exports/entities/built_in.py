@@ -7,6 +7,8 @@ from cdp_exports.entities.capabilities import Capabilities, Proof
 from cdp_exports.entities.destination_type import DestinationType
 from cdp_exports.entities.gcs_connection import GcsConnection
 from cdp_exports.entities.http_connection import HTTP, HttpConnection
+from cdp_exports.entities.linkedin_capabilities import COMPANIES, CONTACTS
+from cdp_exports.entities.linkedin_connection import LinkedInCompaniesConnection, LinkedInContactsConnection
 from cdp_exports.entities.local_connection import LocalConnection
 from cdp_exports.entities.s3_connection import S3Connection
 from cdp_exports.entities.sftp_connection import SftpConnection
@@ -15,6 +17,10 @@ _FORMATS = frozenset({"parquet", "json", "csv"})
 _STORED = Capabilities(proof=Proof.STORED, formats=_FORMATS, conditional_create=True)
 _TRANSPORT = Capabilities(proof=Proof.TRANSPORT, formats=_FORMATS, conditional_create=True)
 _REREAD = Capabilities(proof=Proof.REREAD, formats=_FORMATS, conditional_create=True)
+_LINKEDIN = (
+    "type: linkedin_{}\naccount_id: '502840441'\nsource_platform: ACME_CDP\nclient_id: {{env: LINKEDIN_CLIENT_ID}}\n"
+    "client_secret: {{env: LINKEDIN_CLIENT_SECRET}}\nrefresh_token: {{env: LINKEDIN_REFRESH_TOKEN}}\n"
+)
 
 BUILT_IN: tuple[DestinationType, ...] = (
     DestinationType(
@@ -72,6 +78,22 @@ BUILT_IN: tuple[DestinationType, ...] = (
         "An HTTP endpoint of your own that receives members in signed batches",
         extra="http",
         example="type: http\nurl: https://api.partner.com/audiences\nsigning_secret: {env: PARTNER_SIGNING_SECRET}\nrepeat: by_key\n",
+    ),
+    DestinationType(
+        LinkedInContactsConnection,
+        CONTACTS,
+        "cdp_exports.destinations.linkedin:open_linkedin",
+        "LinkedIn Ads: matched audiences of people",
+        extra="linkedin",
+        example=_LINKEDIN.format("contacts"),
+    ),
+    DestinationType(
+        LinkedInCompaniesConnection,
+        COMPANIES,
+        "cdp_exports.destinations.linkedin:open_linkedin",
+        "LinkedIn Ads: matched audiences of companies",
+        extra="linkedin",
+        example=_LINKEDIN.format("companies"),
     ),
 )
 """In the order in which they are shown."""
