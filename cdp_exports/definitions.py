@@ -18,6 +18,7 @@ from cdp_exports.assets.state import check_state
 from cdp_exports.automation.counting import counting_sensors
 from cdp_exports.automation.crashed_runs import crashed_runs_sensor
 from cdp_exports.automation.dataset_refresh import dataset_refresh_sensors
+from cdp_exports.automation.launchpad import launchpad_jobs
 from cdp_exports.automation.profile_refresh import profile_refresh_sensors
 from cdp_exports.automation.schedules import export_schedules
 from cdp_exports.catalog.catalog import Catalog
@@ -45,6 +46,7 @@ def build_definitions(catalog: Catalog | Path | str) -> dg.Definitions:
         raise error.with_traceback(None) from None  # Dagster prints every frame; the list of problems is what helps
     return dg.Definitions(
         assets=[*dataset_assets(catalog), *segment_assets(catalog), *(assets_of(catalog, export_id) for export_id in catalog.exports)],
+        jobs=launchpad_jobs(catalog),
         schedules=export_schedules(catalog),
         sensors=[
             *counting_sensors(catalog),
