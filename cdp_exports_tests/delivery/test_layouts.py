@@ -5,17 +5,22 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from cdp_exports.delivery.deliver import deliver
 from cdp_exports.delivery.outcome import Outcome
 from cdp_exports.entities.export_time import ExportTime
+from cdp_exports.entities.presets import PRESETS
 from cdp_exports_tests.delivery.segment_world import EXPORT, PREDICATE, SEGMENT, Chosen, SegmentWorld
 from cdp_exports_tests.delivery.test_segments import people
 from cdp_exports_tests.delivery.world import TIMES, World, hurry
+from cdp_exports_tests.destinations import opened, opened_azure, opened_sftp
+from cdp_exports_tests.servers import seaweedfs
 
 OTHERS = {"small": {"of": "people", "where": "id = 1"}}
 AWKWARD = 'a "quoted", back\\slashed\nétude'
@@ -41,6 +46,13 @@ def files_of(world: World, outcome: Outcome) -> dict[str, bytes]:
 def rows_of(content: bytes, **dialect: Any) -> list[dict[str, str | Any]]:
     return list(csv.DictReader(io.StringIO(content.decode(), newline=""), lineterminator="\n", **dialect))
 
+
+STORES: Mapping[str, tuple[Callable[[Any], BaseModel], Mapping[str, str]]] = {
+    "bucket": (opened.s3_connection, {"KEY_ID": seaweedfs.EXPORTER.access_key_id, "SECRET": seaweedfs.EXPORTER.secret_access_key}),
+    "container": (opened_azure.azure_connection, opened_azure.ENVIRON),
+    "home": (opened_sftp.sftp_connection, opened_sftp.ENVIRON),
+}
+"""By the fixture of the server: how a connection to it is declared, and its credentials."""
 
 BACKSLASH = {"escapechar": "\\", "doublequote": False}
 
@@ -137,3 +149,28 @@ def test_split_files_of_adobe_are_numbered_from_the_second(tmp_path: Path) -> No
     (outcome,) = delivered(world, EXPORT, TIMES[0])
     name = "chosen_out/out_segmentchosen_20260101000000"
     assert list(files_of(world, outcome)) == [f"{name}.csv", f"{name}_2.csv", f"{name}_3.csv"]
+
+
+@pytest.mark.parametrize(("preset", "store"), zip(PRESETS, ["container", "home", "home", "bucket"], strict=True))
+def test_presets_over_real_stores(
+    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, store: str, preset: str
+) -> None:
+    """Two segments into one folder, in full and what changed."""
+    make, environ = STORES[store]
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    world = SegmentWorld.begin(
+        tmp_path,
+        Chosen({"of": "people", "where": "value > 3"}, "p.value > 3", OTHERS),
+        export={"segments": [SEGMENT, "small"], "preset": preset, "format": {"type": "csv"}, "path": "%DESTINATION%"},
+        connection={**make(request.getfixturevalue(store)).model_dump(mode="json"), "lower_case": True},
+    )
+    world.put("people", people(1, 2))
+    first = delivered(world, EXPORT, TIMES[0])
+    world.put("people", people(3))
+    second = delivered(world, EXPORT, TIMES[1])
+    ids = [sorted(row["id"] for content in files_of(world, one).values() for row in rows_of(content)) for one in (*first, *second)]
+    assert ids == [["1", "2"], ["1"], ["3"], []]
+    there = [found.path for found in world.destination.list("out") if "/_" not in found.path]
+    assert sorted(there) == sorted(path for one in (*first, *second) for path in files_of(world, one))
+    assert len(there) == 3 and all(path.startswith("out/chosen_out_") for path in there)
