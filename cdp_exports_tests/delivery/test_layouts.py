@@ -151,7 +151,7 @@ def test_split_files_of_adobe_are_numbered_from_the_second(tmp_path: Path) -> No
     assert list(files_of(world, outcome)) == [f"{name}.csv", f"{name}_2.csv", f"{name}_3.csv"]
 
 
-@pytest.mark.parametrize(("preset", "store"), zip(PRESETS, ["container", "home", "home", "bucket"], strict=True))
+@pytest.mark.parametrize(("preset", "store"), list(zip(PRESETS, ["container", "home", "home", "bucket"], strict=True)))
 def test_presets_over_real_stores(
     tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, store: str, preset: str
 ) -> None:
