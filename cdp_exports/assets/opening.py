@@ -44,7 +44,7 @@ def step_context(
 
     def open_members(connection_id: str) -> AudienceDestination:
         if connection_id in resources:
-            return resources[connection_id].open_audience()
+            return cast("AudienceDestination", resources[connection_id].open())
         from cdp_exports.destinations.open import open_audience
 
         return open_audience(catalog.connections[connection_id], catalog.root, os.environ)
