@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,7 +31,7 @@ class HttpDestination:
     """Each batch is one signed request, each answer says who was not taken."""
 
     connection: HttpConnection
-    requests: Requests
+    requests: Requests = field(repr=False)  # it has the secrets
 
     @property
     def capabilities(self) -> Capabilities:

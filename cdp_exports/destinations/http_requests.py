@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from cdp_exports.destinations import http_errors
@@ -48,8 +48,8 @@ class Requests:
     """
 
     place: str
-    signer: Signer
-    credentials: Mapping[str, str]
+    signer: Signer = field(repr=False)
+    credentials: Mapping[str, str] = field(repr=False)
     trusted: ssl.SSLContext
     patience: Patience
 

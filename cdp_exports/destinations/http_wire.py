@@ -8,7 +8,7 @@ import hmac
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, cast
 
 from cdp_exports.destinations.audience import Change, Rejected
@@ -47,7 +47,7 @@ def compressed(body: bytes) -> bytes:
 class Signer:
     """Signs as Standard Webhooks 1.0.0 says, with one secret or, while it is being replaced, with two."""
 
-    secrets: Sequence[bytes]
+    secrets: Sequence[bytes] = field(repr=False)
 
     def headers(self, key: str, timestamp: int, body: bytes) -> dict[str, str]:
         """`timestamp`: seconds since 1970. `body`: as it is sent, after compression."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+import trustme
 
 from cdp_exports_tests.servers.endpoint_process import Fault, Settings
 
@@ -137,5 +138,34 @@ def endpoint_process() -> Iterator[Endpoint]:
 @pytest.fixture
 def endpoint(endpoint_process: Endpoint) -> Iterator[Endpoint]:
     """A receiver that holds nobody yet."""
+    endpoint_process.reset()
     yield endpoint_process
     endpoint_process.reset()
+
+
+@pytest.fixture(scope="session")
+def authority_of_tests() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def authority(authority_of_tests: trustme.CA, tmp_path: Path) -> Path:
+    """A PEM file with the authority that signed the certificates of tests."""
+    authority_of_tests.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    return tmp_path / "authority.pem"
+
+
+@pytest.fixture(scope="session")
+def endpoint_with_tls_process(authority_of_tests: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    certificate = tmp_path_factory.mktemp("tls") / "localhost.pem"
+    authority_of_tests.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    with Endpoint(certificate, "localhost") as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def endpoint_with_tls(endpoint_with_tls_process: Endpoint) -> Iterator[Endpoint]:
+    """A receiver that is https://localhost, and nobody else."""
+    endpoint_with_tls_process.reset()
+    yield endpoint_with_tls_process
+    endpoint_with_tls_process.reset()
