@@ -7,6 +7,7 @@ pytest_plugins = [
     "cdp_exports_tests.servers.endpoint",
     "cdp_exports_tests.servers.faults",
     "cdp_exports_tests.servers.gnupg",
+    "cdp_exports_tests.servers.linkedin",
     "cdp_exports_tests.servers.openssh",
     "cdp_exports_tests.servers.postgres",
     "cdp_exports_tests.servers.seaweedfs",
