@@ -15,7 +15,9 @@ from cdp_exports.entities.nearest import nearest
 _OF_FILES = ("layout", "preset", "path", "file_name", "format", "overwrite", "status", "dots")
 """Keys of an export that say how files arrive; `layout` and `preset` first, which stand for the others."""
 
-_CONNECTIONS_OF_FILES = ("encrypt_to", "lower_case", "keep_for")
+CONNECTIONS_OF_FILES = ("encrypt_to", "lower_case", "keep_for")
+"""Keys of a connection that mean something where files are sent."""
+
 _OF_AUDIENCES = ("audience_name", "fail_above")
 
 
@@ -23,7 +25,7 @@ def misdirected(catalog: Catalog) -> Iterator[Finding]:
     """Exports and connections that are declared for the other family of destinations, or lack what theirs must be told."""
     for name, connection in catalog.connections.items():
         if capabilities_of(connection.type).members:
-            for key in _CONNECTIONS_OF_FILES:
+            for key in CONNECTIONS_OF_FILES:
                 if key in connection.model_fields_set:
                     yield of_connection(name, (key,), f"`{key}`: {_they(connection)} take no files; leave it out.")
     for name, export in catalog.exports.items():

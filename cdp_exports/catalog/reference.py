@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from pydantic import BaseModel
+
 from cdp_exports.catalog.reference_layouts import chapter
 from cdp_exports.catalog.schema import schemas
 from cdp_exports.entities.model import ID_PATTERN
@@ -188,6 +190,20 @@ class _Writer:
         for key, model in inner.items():
             yield from self.section(f"`{path}{key}`", model, level + 1, f"{path}{key}.")
 
+    def keys(self, schema: Schema, path: str = "") -> Iterator[Key]:
+        """A model's keys; of what has alternatives, only that it has."""
+        for key, of in _keys(schema):
+            model = self._model(of)
+            if model:
+                self.described[json.dumps(model)] = f"{path}{key}"
+            plain = model is not None and "properties" in model
+            required = key in schema.get("required", [])
+            default = "" if required else _default(of, required=False)
+            kind = "keys with values" if plain else self._type(of)
+            yield Key(f"{path}{key}", kind.replace("`", ""), required, default.replace("`", ""), _cell(of).replace("\\|", "|"))
+            if model is not None and plain:
+                yield from self.keys(model, f"{path}{key}.")
+
     def _resolved(self, schema: Schema) -> Schema:
         name = schema.get("$ref", "").rpartition("/")[2]
         return self.definitions[name] if name else schema
@@ -259,6 +275,28 @@ def reference() -> str:
         elsewhere = [other["oneOf"] for name, other in described.items() if name != kind and "oneOf" in other]
         parts.extend(_Writer(schema.get("$defs", {}), elsewhere).section(f"Keys of {_article(kind)}", schema, 3))
     return "\n\n".join([*parts, *chapter()]) + "\n"
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of a model, in words. `default`: empty where it is required or there is none."""
+
+    name: str
+    type: str
+    required: bool
+    default: str
+    meaning: str
+
+
+def keys_of(declared: type[BaseModel]) -> list[Key]:
+    """A model's keys, those of the models inside it right behind theirs.
+
+    >>> from cdp_exports.entities.mapping import Bounds
+    >>> [key.name for key in keys_of(Bounds)]
+    ['max', 'min']
+    """
+    schema = declared.model_json_schema()
+    return list(_Writer(schema.get("$defs", {}), []).keys(schema))
 
 
 def _article(kind: str) -> str:

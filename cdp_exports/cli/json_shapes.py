@@ -172,6 +172,7 @@ SHAPES: Mapping[str, Document] = {
         "export": "commerce_to_lake",
         "kind": "dataset",
         "export_time": "202612010500",
+        "advice": [],
         "members": [
             {
                 "member": "orders",
@@ -199,6 +200,7 @@ SHAPES: Mapping[str, Document] = {
         "export": "vip_to_crm",
         "kind": "segment",
         "export_time": "202612010500",
+        "advice": [],
         "members": [
             {
                 "member": "vip",
@@ -313,6 +315,31 @@ SHAPES: Mapping[str, Document] = {
     "replay": _DELIVERIES,
     "resolve": _DELIVERIES,
     "adopt": {"export": "commerce_to_lake", "adopted": {"orders": 7}},
+    "destinations": {
+        "types": [
+            {
+                "type": "linkedin_contacts",
+                "about": "LinkedIn Ads: matched audiences of people",
+                "family": "audiences",
+                "package": None,
+                "needs": "pip install 'cdp-exports[linkedin]'",
+                "formats": {},
+                "modes": ["incremental"],
+                "accepts": ["people"],
+                "limits": {"audience_max": 100000, "audience_min": 300, "delivery_max": None, "file_max": None, "batch_max": 5000},
+                "hashes_identities": False,
+                "proof": None,
+                "publishes_atomically": False,
+                "repeat": "harmless",
+                "takes_key": False,
+                "fields": [{"field": "email", "about": "An e-mail address.", "identity": True, "transforms": ["trim", "lower", "sha256"]}],
+                "required_fields": [["email"], ["first_name", "last_name"]],
+                "keys": [{"name": "account_id", "type": "text", "required": True, "default": "", "meaning": "The ad account."}],
+                "example": "type: linkedin_contacts\n...",
+            }
+        ],
+        "not_usable": [{"type": "acme_crm", "package": "acme-cdp-exports", "why": "..."}],
+    },
     "columns": {
         "dataset": "profiles",
         "file": "/srv/acme/catalog/datasets/profiles.yaml",

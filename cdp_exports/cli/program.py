@@ -8,6 +8,7 @@ import click
 
 from cdp_exports.cli.columns import dataset_columns
 from cdp_exports.cli.demo import demo
+from cdp_exports.cli.destinations import show_destinations
 from cdp_exports.cli.ending import INTERRUPTED, explain, explain_fault
 from cdp_exports.cli.explaining import explain_key
 from cdp_exports.cli.history import history
@@ -71,6 +72,7 @@ for command in (
     replay_delivery,
     resolve_delivery,
     adopt_deliveries,
+    show_destinations,
     dataset_columns,
     schema,
 ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-FREE = {"declaration", "left_out", "exits", "adopted", "versions", "contact", "key"}
+FREE = {"declaration", "left_out", "exits", "adopted", "versions", "contact", "key", "formats"}
 """Keys whose value may have keys of its own making; a list has not."""
 
 
