@@ -20,7 +20,8 @@ def _nobody_is_found(catalog: Catalog, export: SegmentExport) -> tuple[str, ...]
     columns = [field.to or field.source or "" for field in export.fields] + (sorted(keys) if export.include_key else [])
     if any(identity.is_named(column) for identity in preset.identities for column in columns):
         return ()
-    known = " or ".join(f"{identity.what} (`{identity.column}`)" for identity in preset.identities)
+    *others, last = (f"{identity.what} (`{identity.column}`)" for identity in preset.identities)
+    known = f"{', '.join(others)} or {last}" if others else last
     to = preset.identities[0].column
     said = (
         f"{preset.product} knows people by {known}, and no column is named like that: its import would find nobody. "

@@ -29,6 +29,8 @@ _DELIVERY: Document = {
     "rows": {"received": 3, "total": 3, "inserted": 3, "updated": 0, "deleted": 0, "left_out": {}, "failed": 0},
     "funnel": None,
     "movement": None,
+    "rejections": None,
+    "batches": None,
     "files": 1,
     "bytes": 2048,
     "folder": _FOLDER,

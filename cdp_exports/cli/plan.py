@@ -61,7 +61,13 @@ def plan_export(export: str, full: bool) -> None:
         with progress(declared.members) as watch:
             found = list(previews(opened.context(watch), export, export_time, full=full))
         planned = [_member(preview) for preview in found]
-        document = {"export": export, "kind": declared.kind, "export_time": str(export_time), "members": planned}
+        document = {
+            "export": export,
+            "kind": declared.kind,
+            "export_time": str(export_time),
+            "advice": list(advice(opened.catalog, export)),
+            "members": planned,
+        }
         show(document, *_drawn(document))
     click.get_current_context().exit(worst(status_of(preview.error) if preview.error else DONE for preview in found))
 
@@ -92,7 +98,6 @@ def _member(preview: Preview) -> Document:
         "error": error_document(error) if error else None,
         "warnings": [
             *_open_deliveries(member),
-            *advice(member.context.catalog, member.export_id),
             *preview.warnings,
             *(_retention(member, planned) if planned else ()),
         ],
@@ -109,7 +114,7 @@ def _planned(member: Member, planned: Plan) -> Document:
         "previous_export_time": str(planned.previous.export_time) if planned.previous else None,
         "rows_estimate": planned.rows_estimate,
         "bytes_estimate": planned.bytes_estimate,
-        "folder": member.destination.uri(planned.pin.folder),
+        "folder": member.uri_of(planned.pin),
     }
 
 
@@ -146,7 +151,9 @@ def _drawn(document: Document) -> list[Any]:
     draw = _segments if document["kind"] == "segment" else _datasets
     counted = {member["member"]: member["funnel"] for member in document["members"] if member["funnel"]}
     tables = [draw(document["members"], title), *([funnels(counted, document["kind"])] if counted else [])]
-    return [*between(tables), *(said for member in document["members"] for said in _notes(member)), text("Nothing was sent.", "dim")]
+    about = [note(document["export"], sentence, style="yellow") for sentence in document["advice"]]
+    notes = [said for member in document["members"] for said in _notes(member)]
+    return [*between(tables), *about, *notes, text("Nothing was sent.", "dim")]
 
 
 def _datasets(members: list[Document], title: str) -> Table:

@@ -148,6 +148,7 @@ def _declared(document: Document) -> Iterator[tuple[str, str | None]]:
     yield "preset", declared.get("preset")
     yield "format", f"{document['format']}, compression: {declared['format']['compression']}"
     yield "path", declared["path"]
+    yield "file name", declared["file_name"]
     yield "schedule", schedule_said(document)
     yield "next", ", ".join(document["next_export_times"])
     yield "owners", ", ".join(declared["owners"])
