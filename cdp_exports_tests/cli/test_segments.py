@@ -275,3 +275,16 @@ def test_explain_mistakes_never_repeat_the_key(people: Project, arguments: list[
     assert ended.exit_code == 2
     assert said in ended.stderr
     assert all(word not in ended.output for word in ("secret-key", "4711", "4712", "4713"))
+
+
+def test_an_import_that_would_find_nobody(people: Project) -> None:
+    people.declare(
+        "exports/to_newsletter.yaml",
+        "kind: segment\nconnection: crm\nsegments: [vip]\npreset: oracle_eloqua\nfields: [{from: city}]\n",
+    )
+    for command in ("plan", "show"):
+        [sentence] = people.json(command, "to_newsletter")["advice"]
+        assert sentence.startswith("Oracle Eloqua knows people by the e-mail address (`Email Address`)")
+        shown = people.call(command, "to_newsletter").stdout
+        assert shown.count("Oracle Eloqua knows") == 1
+    assert people.json("show", "vip_to_crm")["advice"] == []
