@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -21,8 +23,11 @@ from cdp_exports.entities.azure_connection import AdlsConnection, AzureBlobConne
 from cdp_exports.entities.capabilities import Proof, capabilities_of
 from cdp_exports.entities.connection import CONNECTION
 from cdp_exports.errors import DeclarationError, DestinationRefused, TransientError
+from cdp_exports_tests.destinations.far import LONG, azure
 from cdp_exports_tests.destinations.opened import IMPATIENT
-from cdp_exports_tests.destinations.opened_azure import open_container
+from cdp_exports_tests.destinations.opened_azure import open_container, open_with_sas
+from cdp_exports_tests.destinations.test_faults import upload
+from cdp_exports_tests.destinations.test_refusals import CALLS, Call, failure
 from cdp_exports_tests.servers.azurite import ACCOUNT, KEY, Container, shared_access_signature
 
 SECRET = "secret-of-the-application"
@@ -286,3 +291,44 @@ def _answer(status: int, code: str, detail: str = "") -> Exception:
 def test_what_azure_answers(error: Exception, kind: type[Exception], says: str) -> None:
     with pytest.raises(kind, match=says):
         raise ANSWERS.of_obstore(error, "https://acme.blob.core.windows.net/exports")
+
+
+def test_the_environment_does_not_leak_into_a_connection(container: Container, monkeypatch) -> None:
+    for name, value in {
+        "AZURE_STORAGE_ACCOUNT_NAME": "other",
+        "AZURE_STORAGE_ACCOUNT_KEY": "b3RoZXI=",
+        "AZURE_STORAGE_SAS_TOKEN": "sv=1&sig=x",
+        "AZURE_STORAGE_TOKEN": "bogus",
+        "AZURE_CONTAINER_NAME": "other",
+        "AZURE_STORAGE_ENDPOINT": "http://127.0.0.1:1/other",
+        "AZURE_STORAGE_USE_EMULATOR": "true",
+        "AZURE_SKIP_SIGNATURE": "true",
+        "AZURE_TENANT_ID": "other",
+        "AZURE_CLIENT_ID": "other",
+        "AZURE_CLIENT_SECRET": "other",
+        "AZURE_CREDENTIAL_TYPE": "managed_identity",
+        "AZURE_USE_AZURE_CLI": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    open_container(container).probe()
+    open_container(container).put("f", b"x")
+    assert container.names() == [f"{container.folder}/f"]
+
+
+class TestSharedAccessSignature:
+    def test_it_is_enough(self, container: Container) -> None:
+        destination = open_with_sas(container, "?" + shared_access_signature())
+        destination.probe()
+        upload(destination, LONG, "f")
+        assert container.names() == [f"{container.folder}/f"]
+
+    @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+    def test_one_that_has_expired(self, container: Container, call: Call) -> None:
+        destination = open_with_sas(container, shared_access_signature(end=timedelta(minutes=-1)))
+        said = failure(azure(container), lambda: call(destination), DestinationRefused)
+        assert "is not valid now" in said
+
+    def test_one_of_another_key(self, container: Container) -> None:
+        other = base64.b64encode(b"another key".ljust(64, b"=")).decode()
+        destination = open_with_sas(container, shared_access_signature(key=other))
+        assert "is wrong" in failure(azure(container), destination.probe, DestinationRefused)

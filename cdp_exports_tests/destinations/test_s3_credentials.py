@@ -17,7 +17,7 @@ from cdp_exports.destinations.s3 import open_s3
 from cdp_exports.entities.secret import Secret
 from cdp_exports.errors import DeclarationError, DestinationRefused
 from cdp_exports_tests.destinations.opened import IMPATIENT, open_bucket, s3_connection
-from cdp_exports_tests.servers.seaweedfs import EXPORTER, Bucket
+from cdp_exports_tests.servers.seaweedfs import ADMIN, EXPORTER, REGION, Bucket, Identity
 
 ROLE = "arn:aws:iam::123456789012:role/exporter"
 
@@ -142,3 +142,31 @@ def test_boto3_is_missing(bucket: Bucket, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(DeclarationError, match=r"cdp-exports\[s3\]"):
         open_s3(s3_connection(bucket), Path(), {})
+
+
+def test_the_environment_does_not_leak_into_a_connection(bucket: Bucket, monkeypatch) -> None:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": ADMIN.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": "other",
+        "AWS_SESSION_TOKEN": "bogus",
+        "AWS_REGION": "eu-west-9",
+        "AWS_SKIP_SIGNATURE": "true",
+        "AWS_BUCKET": "other",
+        "AWS_CHECKSUM_ALGORITHM": "crc64nvme",
+    }.items():
+        monkeypatch.setenv(name, value)
+    open_bucket(bucket).probe()
+    open_bucket(bucket).put("f", b"x")
+    assert bucket.keys() == [f"{bucket.folder}/f"]
+
+
+def test_credentials_of_the_environment_are_used_where_none_are_declared(bucket: Bucket, monkeypatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", EXPORTER.access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", EXPORTER.secret_access_key)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    open_bucket(bucket, access_key_id=None, secret_access_key=None, region=None).probe()
+
+
+def test_an_unknown_key_id(bucket: Bucket) -> None:
+    with pytest.raises(DestinationRefused, match="the access key id is unknown"):
+        open_bucket(bucket, identity=Identity("NOSUCHKEY", "x")).probe()

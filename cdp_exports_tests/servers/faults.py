@@ -26,13 +26,16 @@ class Fault:
     `when`: armed once these bytes went up on a connection; empty: at once.
     `after`: it strikes when this many bytes more went in its direction.
     `times`: how often it strikes over all connections; None: always.
+    `reply`: what `answer` says in the server's place, at once when it is armed.
+    `slow` waits for a moment before everything it passes on.
     """
 
-    kind: Literal["refuse", "reset", "stall", "corrupt"]
+    kind: Literal["refuse", "reset", "stall", "corrupt", "slow", "answer"]
     direction: Direction = "up"
     when: bytes = b""
     after: int = 0
     times: int | None = None
+    reply: bytes = b""
 
 
 @dataclass
@@ -104,8 +107,8 @@ class FaultProxy:
         up_reader, up_writer = await asyncio.open_connection(*self.target)
         armed = [_Armed(fault, None if fault.when else fault.after) for fault in self.faults if fault.kind != "refuse"]
         pumps = [
-            asyncio.create_task(self._pump(reader, up_writer, "up", armed)),
-            asyncio.create_task(self._pump(up_reader, writer, "down", armed)),
+            asyncio.create_task(self._pump(reader, up_writer, "up", armed, writer)),
+            asyncio.create_task(self._pump(up_reader, writer, "down", armed, writer)),
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -115,7 +118,14 @@ class FaultProxy:
             await asyncio.gather(*pumps, return_exceptions=True)
             _reset(up_writer)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, direction: Direction, armed: list[_Armed]) -> None:
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        direction: Direction,
+        armed: list[_Armed],
+        back: asyncio.StreamWriter,
+    ) -> None:
         tail = b""
         while data := await reader.read(1 << 16):
             if direction == "up":
@@ -123,7 +133,13 @@ class FaultProxy:
             for one in armed:
                 if one.fault.direction != direction or one.left is None:
                     continue
-                if len(data) <= one.left:
+                if one.fault.kind == "slow":
+                    await asyncio.sleep(0.02)
+                elif one.fault.kind == "answer":
+                    if self._strikes(one.fault):
+                        await _answer(reader, back, one.fault.reply)
+                        return
+                elif len(data) <= one.left:
                     one.left -= len(data)
                 elif self._strikes(one.fault):
                     if one.fault.kind == "reset":
@@ -153,6 +169,16 @@ def _arm(armed: list[_Armed], tail: bytes, data: bytes) -> bytes:
             upward = one.fault.direction == "up"
             one.left = one.fault.after + (max(0, at + len(one.fault.when) - len(tail)) if upward else 0)
     return text[-256:]
+
+
+async def _answer(reader: asyncio.StreamReader, back: asyncio.StreamWriter, reply: bytes) -> None:
+    """Say this, and listen to the rest of what is sent: a client that is not heard out may not read the answer."""
+    back.write(reply)
+    await back.drain()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(5):
+            while await reader.read(1 << 16):
+                pass
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -1,52 +1,25 @@
-"""What Google refuses ends with a sentence and a next step, without secrets, and is told apart from what may pass."""
+"""How a Google connection signs in, and what it declares."""
 
 from __future__ import annotations
 
 import json
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from cdp_exports.destinations import object_store
-from cdp_exports.destinations.checksums import PART_SIZE
 from cdp_exports.destinations.gcs import open_gcs
-from cdp_exports.destinations.object_store import ObjectStoreDestination
 from cdp_exports.entities.capabilities import Proof, capabilities_of
 from cdp_exports.entities.gcs_connection import GcsConnection
 from cdp_exports.errors import CdpExportsError, DeclarationError, DestinationRefused, TransientError
+from cdp_exports_tests.destinations.far import LONG
 from cdp_exports_tests.destinations.opened import IMPATIENT
 from cdp_exports_tests.destinations.opened_gcs import gcs_connection, open_google
+from cdp_exports_tests.destinations.test_faults import upload
 from cdp_exports_tests.servers.faults import Fault, FaultProxy
 from cdp_exports_tests.servers.gcs import GoogleBucket, Refusal
-
-NO_RETRY = replace(IMPATIENT, retries=0)
-
-WRITING: dict[str, Callable[[ObjectStoreDestination], object]] = {
-    "put": lambda destination: destination.put("f", b"x"),
-    "create": lambda destination: destination.create("f", b"x"),
-    "delete": lambda destination: destination.delete(["f", "g"]),
-    "a short file": lambda destination: _write(destination, 1),
-    "a long file": lambda destination: _write(destination, PART_SIZE + 1),
-}
-READING: dict[str, Callable[[ObjectStoreDestination], object]] = {
-    "read": lambda destination: destination.read("f"),
-    "stream": lambda destination: destination.stream("f"),
-    "list": lambda destination: list(destination.list("")),
-}
-CALLS = {**WRITING, **READING}
-
-
-def _write(destination: ObjectStoreDestination, size: int) -> None:
-    writer = destination.open("f")
-    try:
-        writer.write(b"x" * size)
-        writer.close()
-    finally:
-        writer.abort()
 
 
 def _failure(call: Callable[[], object], kind: type[CdpExportsError]) -> str:
@@ -59,13 +32,6 @@ def _failure(call: Callable[[], object], kind: type[CdpExportsError]) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_a_key_that_was_deleted(google_bucket: GoogleBucket, call: Callable[[ObjectStoreDestination], object]) -> None:
-    google_bucket.face.key_file()  # the one that counts
-    destination = open_google(google_bucket, key=google_bucket.face.key_file(known=False))
-    assert "the service account's key is wrong or was deleted" in _failure(lambda: call(destination), DestinationRefused)
-
-
 def test_an_unknown_account(google_bucket: GoogleBucket) -> None:
     key = google_bucket.face.key_file("nobody@acme.iam.gserviceaccount.com", known=False)
     assert "no such service account" in _failure(open_google(google_bucket, key=key).probe, DestinationRefused)
@@ -76,65 +42,23 @@ def test_a_clock_that_is_wrong(google_bucket: GoogleBucket) -> None:
     assert "clock" in _failure(open_google(google_bucket).probe, DestinationRefused)
 
 
-@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_a_missing_bucket(google_bucket: GoogleBucket, call: Callable[[ObjectStoreDestination], object]) -> None:
-    key = google_bucket.face.key_file("admin@acme.iam.gserviceaccount.com")
-    destination = open_google(google_bucket, key=key, bucket="nobody-made-this")
-    message = _failure(lambda: call(destination), DestinationRefused)
-    assert "there is no such bucket" in message
-    assert "nobody-made-this" in message
-
-
-@pytest.mark.parametrize("call", WRITING.values(), ids=WRITING)
-def test_no_right_to_write(google_bucket: GoogleBucket, call: Callable[[ObjectStoreDestination], object]) -> None:
-    open_google(google_bucket).put("f", b"before")
-    destination = open_google(google_bucket, key=google_bucket.face.key_file("reader@acme.iam.gserviceaccount.com"))
-    assert "no right" in _failure(lambda: call(destination), DestinationRefused)
-    assert destination.read("f") == b"before"
-
-
-def test_a_token_that_is_revoked_in_the_middle(google_bucket: GoogleBucket) -> None:
-    destination = open_google(google_bucket)
-    destination.put("f", b"x")
-    google_bucket.face.revoke()
-    assert "the access token is not accepted" in _failure(lambda: destination.put("g", b"x"), DestinationRefused)
-    assert open_google(google_bucket).read("g") is None
-
-
 def test_one_sign_in_is_enough(google_bucket: GoogleBucket) -> None:
     before = google_bucket.face.sign_ins
     destination = open_google(google_bucket)
     destination.probe()
-    _write(destination, PART_SIZE + 1)
+    upload(destination, LONG)
     assert google_bucket.face.sign_ins == before + 1
 
 
 @pytest.mark.parametrize(("status", "code"), [(429, "SlowDown"), (503, "ServiceUnavailable"), (500, "InternalError")])
-def test_a_store_that_is_busy_for_a_moment(google_bucket: GoogleBucket, status: int, code: str) -> None:
+def test_requests_that_obstore_does_not_make_are_repeated(google_bucket: GoogleBucket, status: int, code: str) -> None:
     google_bucket.face.refusals = [Refusal("PUT /", status, code), Refusal("HEAD /", status, code), Refusal("?uploads", status, code)]
     destination = open_google(google_bucket)
     destination.put("g", b"x")
-    _write(destination, PART_SIZE + 1)
+    upload(destination, LONG)
     destination.delete(["g"])
     assert google_bucket.face.refused == 3
-    assert [found.path for found in destination.list("")] == ["f"]
-
-
-@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_a_store_that_stays_busy(google_bucket: GoogleBucket, call: Callable[[ObjectStoreDestination], object], monkeypatch) -> None:
-    monkeypatch.setattr(object_store, "_CREATE_WAITS", (0, 0))
-    google_bucket.face.refusals = [Refusal(" /", 429, "SlowDown", times=1000)]
-    destination = open_google(google_bucket, patience=NO_RETRY)
-    assert "429" in (said := _failure(lambda: call(destination), TransientError)) or "busy" in said
-
-
-@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_nobody_answers(google_bucket: GoogleBucket, call: Callable[[ObjectStoreDestination], object], monkeypatch) -> None:
-    monkeypatch.setattr(object_store, "_CREATE_WAITS", (0, 0))
-    with FaultProxy("127.0.0.1", google_bucket.port) as proxy:
-        proxy.faults = [Fault("refuse")]
-        destination = open_google(google_bucket, url=proxy.url, patience=NO_RETRY)
-        assert "could not be reached" in _failure(lambda: call(destination), TransientError)
+    assert [found.path for found in destination.list("")] == ["a/f"]
 
 
 def test_nobody_signs_in(google_bucket: GoogleBucket) -> None:
