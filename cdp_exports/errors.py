@@ -173,6 +173,12 @@ class NotIntact(TerminalError):
     code = "not_intact"
 
 
+class CameLate(TerminalError):
+    """A run whose turn was over replaced or removed files of a later one: fixed names have no other guard than its lease."""
+
+    code = "came_late"
+
+
 class TooManyRejected(TerminalError):
     code = "too_many_rejected"
 

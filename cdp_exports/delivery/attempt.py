@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cdp_exports.delivery.encrypted_writer import EncryptedWriter
 from cdp_exports.delivery.holding import Holding, superseded
+from cdp_exports.delivery.lasting import came_late
 from cdp_exports.delivery.member import Member
 from cdp_exports.delivery.publishing import publish
 from cdp_exports.delivery.reading import Reading
@@ -16,7 +17,7 @@ from cdp_exports.delivery.recipients import pinned_keys
 from cdp_exports.encryption.keys import PublicKey
 from cdp_exports.entities.file_format import FORMAT
 from cdp_exports.entities.templates import resolve_file_name
-from cdp_exports.errors import CdpExportsError, NotIntact, Occupied, Skip
+from cdp_exports.errors import CameLate, CdpExportsError, NotIntact, Occupied, Skip
 from cdp_exports.formats.names import extension
 from cdp_exports.formats.write import write
 from cdp_exports.formats.writing import ByteStream, WrittenFile
@@ -50,7 +51,8 @@ def attempting(
     try:
         yield attempt, files
     except BaseException as ended:
-        end = superseded() if isinstance(ended, Exception) and held.is_lost() else ended  # what it met was the other's doing
+        others_doing = isinstance(ended, Exception) and not isinstance(ended, CameLate) and held.is_lost()
+        end = superseded() if others_doing else ended
         files.give_up()
         record_end(member, attempt, end)
         if end is ended:
@@ -167,6 +169,8 @@ class Files:
         if self._fixed_names:
             self._held.check()  # a run whose turn is over must not replace what came after it
         proof = writer.close()
+        if self._fixed_names and self._held.is_lost():
+            raise came_late(self._member, self.destination.uri(path))
         stored = writer if isinstance(writer, EncryptedWriter) else file
         record = FileRecord(path=path, rows=file.rows, bytes=stored.bytes, sha256=stored.sha256, verified_by=proof.value)
         self._member.context.ledger.end_file(self._attempt.id, record)

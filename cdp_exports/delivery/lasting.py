@@ -6,6 +6,7 @@ from datetime import datetime
 
 from cdp_exports.delivery.member import Member
 from cdp_exports.entities.export_time import ExportTime
+from cdp_exports.errors import CameLate
 from cdp_exports.ledger.records import Delivery
 
 
@@ -27,6 +28,14 @@ def expired_at(member: Member, delivery: Delivery) -> datetime | None:
     ledger = member.context.ledger
     written = next((attempt.ended_at for attempt in ledger.attempts(delivery.id) if attempt.id == delivery.attempt_id), None)
     return expires_at(delivery, written) if written and is_expired(delivery, written, ledger.now()) else None
+
+
+def came_late(member: Member, uri: str) -> CameLate:
+    """What a run ends with that wrote or removed a fixed name after another had taken its place."""
+    return CameLate(
+        f"A run whose turn was over replaced or removed {uri}, where a later delivery may have put its rows.",
+        next_step=f"`cdp-exports verify {member.export_id}` tells; `cdp-exports replay` of the newest delivery puts it right.",
+    )
 
 
 def replaced_by(member: Member, delivery: Delivery) -> ExportTime | None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from cdp_exports.delivery import manifest
 from cdp_exports.delivery.holding import Holding, holding_if_free
-from cdp_exports.delivery.lasting import is_expired, replaced_by
+from cdp_exports.delivery.lasting import came_late, is_expired, replaced_by
 from cdp_exports.delivery.member import Member
-from cdp_exports.errors import CdpExportsError
+from cdp_exports.errors import CameLate, CdpExportsError
 
 if TYPE_CHECKING:
     from cdp_exports.destinations.destination import FileDestination
@@ -25,6 +25,9 @@ def sweep(member: Member, held: Holding | None = None) -> int:
 
     Other runs write to fixed names: whoever removes there holds the export's lease. Without `held` it is taken where it is needed
     and free. What cannot be removed now stays recorded, and never fails a delivery that is done.
+
+    Raises:
+        CameLate: it removed fixed names after another run had taken over.
     """
     try:
         _sweep_lost(member, None)
@@ -34,6 +37,8 @@ def sweep(member: Member, held: Holding | None = None) -> int:
             return 0
         with holding_if_free(member.context.ledger, member.environment, member.exports, run_id=f"sweep-{uuid.uuid4()}") as taken:
             return _sweep_held(member, taken) if taken is not None else 0
+    except CameLate:
+        raise
     except CdpExportsError:
         return 0
 
@@ -68,11 +73,18 @@ def _sweep_attempt(member: Member, destination: FileDestination, delivery: Deliv
         manifests.add(latest)
     listed = {path for found in manifests for path in _listed(destination, found)}
     paths = [path for path in left if path not in listed]
-    if held is not None:
-        held.check()
-    destination.delete(paths)
+    _delete(member, destination, paths, held)
     if attempt.status != "abandoned" or _is_past(member, delivery):
         member.context.ledger.removed(attempt.id, paths)
+
+
+def _delete(member: Member, destination: FileDestination, paths: list[str], held: Holding | None) -> None:
+    """`held`: they have fixed names, which a run that has taken over since may have given to other rows."""
+    if held is not None and paths:
+        held.check()
+    destination.delete(paths)
+    if held is not None and paths and held.is_lost():
+        raise came_late(member, destination.uri(paths[0]))
 
 
 def _listed(destination: FileDestination, path: str) -> set[str]:
@@ -96,12 +108,14 @@ def _sweep_delivered(member: Member, held: Holding) -> int:
     replaced = {delivery.id for delivery, _ in standing if replaced_by(member, delivery)}
     gone = [delivery for delivery, written in standing if delivery.id in replaced or is_expired(delivery, written, now)]
     staying = [delivery for delivery, _ in standing if delivery not in gone]
+    for delivery in staying:
+        if delivery.pin.overwrite:  # what attempts that lost left open under its names
+            member.destination_of(delivery.pin).abandon(file.path for file in delivery.files)
     for delivery in gone:
         needed = {file.path for other in staying if other.pin.target == delivery.pin.target for file in other.files}
         destination = member.destination_of(delivery.pin)
         paths = [file.path for file in delivery.files if not file.removed]
-        held.check()
-        destination.delete([path for path in paths if path not in needed])
+        _delete(member, destination, [path for path in paths if path not in needed], held if delivery.pin.overwrite else None)
         assert delivery.attempt_id is not None
         ledger.removed(delivery.attempt_id, paths)
         expired += 0 if delivery.id in replaced else len(paths)

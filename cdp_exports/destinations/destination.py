@@ -79,6 +79,10 @@ class FileDestination(Protocol):
         """Remove files if they are there, and abort uploads to exactly these paths that were left open."""
         ...
 
+    def abandon(self, paths: Iterable[str]) -> None:
+        """Abort uploads to exactly these paths that were left open; files that stand there stay."""
+        ...
+
     def probe(self) -> None:
         """Check that signing in, listing and writing are possible, leaving nothing behind."""
         ...

@@ -91,6 +91,10 @@ class LocalDestination:
             for folder in {file.parent for file in gone}:
                 files.prune(folder, self._folder)
 
+    def abandon(self, paths: Iterable[str]) -> None:
+        with translated(self._folder):
+            files.delete_partials(self._file(path) for path in paths)
+
     def probe(self) -> None:
         path = f"_probe-{secrets.token_hex(8)}"
         try:

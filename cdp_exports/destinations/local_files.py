@@ -119,10 +119,17 @@ def walk(folder: Path, prefix: str) -> Iterator[StoredObject]:
 
 def delete_files(files: Iterable[Path]) -> None:
     """Remove files and what killed writers left of exactly these."""
-    by_folder: dict[Path, set[str]] = {}
-    for file in files:
+    gone = list(files)
+    for file in gone:
         with contextlib.suppress(*NO_FILE):
             file.unlink()
+    delete_partials(gone)
+
+
+def delete_partials(files: Iterable[Path]) -> None:
+    """Remove what killed writers left of these files."""
+    by_folder: dict[Path, set[str]] = {}
+    for file in files:
         by_folder.setdefault(file.parent, set()).add(partial_stem(file.name))
     for folder, stems in by_folder.items():
         with contextlib.suppress(*NO_FILE):

@@ -131,6 +131,10 @@ class ObjectStoreDestination:
                     self._delete(gone[start : start + _DELETED_AT_ONCE])
             self.api.abort_uploads(set(gone))
 
+    def abandon(self, paths: Iterable[str]) -> None:
+        if named := {_safe(path) for path in paths}:
+            self.api.abort_uploads(named)
+
     def _delete(self, paths: Sequence[str]) -> None:
         """Some stores complain of one that is not there, and do not say what became of the others."""
         import obstore

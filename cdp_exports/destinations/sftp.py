@@ -90,6 +90,11 @@ class SftpDestination:
         if targets:
             run(self._pool.repeated(lambda sftp: self._files.delete(sftp, targets)))
 
+    def abandon(self, paths: Iterable[str]) -> None:
+        targets = [self._path(path) for path in paths]
+        if targets:
+            run(self._pool.repeated(lambda sftp: self._files.delete_partials(sftp, targets)))
+
     def probe(self) -> None:
         path = f"_probe-{secrets.token_hex(8)}"
         try:

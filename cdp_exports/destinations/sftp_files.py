@@ -189,6 +189,10 @@ class SftpFiles:
         """Remove files if they are there, and what killed writers left of exactly these."""
         for start in range(0, len(targets), _DELETES_AT_ONCE):
             await asyncio.gather(*(self._remove(sftp, target) for target in targets[start : start + _DELETES_AT_ONCE]))
+        await self.delete_partials(sftp, targets)
+
+    async def delete_partials(self, sftp: SFTPClient, targets: list[str]) -> None:
+        """Remove what killed writers left of these files, and folders that are empty then."""
         stems: dict[str, set[str]] = {}
         for folder, name in map(posixpath.split, targets):
             stems.setdefault(folder, set()).add(partial_stem(name))

@@ -214,6 +214,17 @@ class FileDestinationSuite:
         destination.delete(["a", "b/c", "b"])
         assert [found.path for found in destination.list("")] == ["ab", "b/cd"]
 
+    def test_what_was_left_open_is_abandoned_and_files_stay(self, destination: FileDestination) -> None:
+        _write(destination, "a/b", b"old")
+        left = destination.open("a/b")
+        left.write(b"new" * 1000)
+        destination.abandon(["a/b", "never/there"])
+        destination.abandon([])
+        assert destination.read("a/b") == b"old"
+        left.abort()
+        assert [found.path for found in destination.list("")] == ["a/b"]
+        assert destination.read("a/b") == b"old"
+
     @pytest.mark.parametrize("name", ODD_NAMES)
     def test_odd_names(self, destination: FileDestination, name: str) -> None:
         path = f"odd/{name}/{name}"
@@ -234,6 +245,7 @@ class FileDestinationSuite:
             lambda: destination.read(path),
             lambda: destination.stream(path),
             lambda: destination.delete([path]),
+            lambda: destination.abandon([path]),
             lambda: destination.uri(path),
         ]
         for call in calls:
