@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from subprocess import PIPE
 
 import psutil
@@ -21,9 +21,10 @@ from cdp_exports.destinations.sftp import SftpDestination
 from cdp_exports.destinations.sftp_files import SftpFiles
 from cdp_exports.entities.capabilities import Proof
 from cdp_exports.errors import DestinationRefused, NotIntact, TransientError
+from cdp_exports_tests.destinations.far import sftp
 from cdp_exports_tests.destinations.opened_sftp import IMPATIENT, open_home
 from cdp_exports_tests.servers.faults import Fault, FaultProxy
-from cdp_exports_tests.servers.openssh import Home, OpensshServer, make_server
+from cdp_exports_tests.servers.openssh import PASSWORD, Home, OpensshServer, make_server
 
 LONG = os.urandom(12 << 20)
 
@@ -69,20 +70,6 @@ class TestACut:
         assert len(proxy.fired) == 1
         assert home.files() == ["a/f"]
 
-    @pytest.mark.parametrize("kind", ["reset", "stall"])
-    def test_one_that_stays_bad_leaves_nothing(self, home: Home, proxy: FaultProxy, kind) -> None:
-        destination = _through(proxy, home, patience=replace(IMPATIENT, request=1, connect=1))
-        writer = destination.open("a/f")
-        writer.write(LONG[:5_000_000])
-        proxy.faults = [Fault(kind)]
-        proxy.cut()
-        with pytest.raises(TransientError):
-            writer.write(LONG)
-        proxy.faults = []
-        writer.abort()
-        assert home.files() == []
-        assert list(home.path.iterdir()) == []
-
     def test_a_silent_server_is_not_waited_for(self, home: Home, proxy: FaultProxy) -> None:
         proxy.faults = [Fault("stall", after=100_000)]
         with pytest.raises(TransientError, match="did not answer in time"):
@@ -93,17 +80,6 @@ class TestACut:
         assert _upload(_through(proxy, home)) is Proof.REREAD
         assert len(proxy.fired) == 1
         assert (home.path / "a/f").read_bytes() == LONG
-
-    def test_abort_never_raises(self, home: Home, proxy: FaultProxy) -> None:
-        writer = _through(proxy, home).open("f")
-        writer.write(LONG)
-        proxy.faults = [Fault("refuse")]
-        proxy.cut()
-        writer.abort()
-        writer.abort()
-        assert [name for name in home.files() if not name.endswith(".partial")] == []
-        open_home(home).delete(["f"])
-        assert home.files() == []
 
     def test_the_servers_process_is_killed(self, home: Home) -> None:
         destination = open_home(home)
@@ -128,14 +104,6 @@ class TestACut:
         for call in calls:
             proxy.cut()
             call()
-
-    def test_a_file_that_is_read_when_it_is_cut(self, home: Home, proxy: FaultProxy) -> None:
-        open_home(home).put("f", LONG)
-        proxy.faults = [Fault("reset", "down", after=5_000_000)]
-        stream = _through(proxy, home).stream("f")
-        assert stream is not None
-        with pytest.raises(TransientError):
-            list(stream)
 
 
 class TestLostReplies:
@@ -232,17 +200,17 @@ class TestCreate:
 
     def test_of_two_processes_one_wins(self, home: Home) -> None:
         code = """
-import sys
-from cdp_exports_tests.destinations.test_sftp_faults import destination_of
-destination = destination_of(sys.argv[1:5])
+import json, sys
+from cdp_exports_tests.destinations.far import reopened
+destination = reopened(json.loads(sys.argv[1]), {"PASSWORD": sys.argv[2]})
 destination.probe()
 print("ready", flush=True)
 sys.stdin.readline()
-print(destination.create("race/_manifest", sys.argv[5].encode()))
+print(destination.create("race/_manifest", sys.argv[3].encode()))
 """
-        contents = ["one", "other"]
+        declared, contents = json.dumps(sftp(home).declared), ["one", "other"]
         racers = [
-            subprocess.Popen([sys.executable, "-c", code, *described(home), content], stdin=PIPE, stdout=PIPE, text=True)
+            subprocess.Popen([sys.executable, "-c", code, declared, PASSWORD, content], stdin=PIPE, stdout=PIPE, text=True)
             for content in contents
         ]
         for racer in racers:
@@ -256,48 +224,6 @@ print(destination.create("race/_manifest", sys.argv[5].encode()))
         assert sorted(won) == ["False", "True"]
         assert open_home(home).read("race/_manifest") == contents[won.index("True")].encode()
         assert home.files() == ["race/_manifest"]
-
-
-def described(home: Home) -> list[str]:
-    return [str(home.server.port), home.server.fingerprint, home.folder, ""]
-
-
-def destination_of(described: list[str]) -> SftpDestination:
-    """In another process, which has no Home."""
-    from cdp_exports.destinations.sftp import open_sftp
-    from cdp_exports.entities.connection import CONNECTION
-    from cdp_exports_tests.destinations.opened_sftp import ENVIRON
-
-    port, fingerprint, folder, _ = described
-    declared = {"type": "sftp", "host": "127.0.0.1", "port": int(port), "user": "exporter", "folder": folder}
-    connection = CONNECTION.validate_python({**declared, "password": {"env": "PASSWORD"}, "host_key_fingerprint": fingerprint})
-    return open_sftp(connection, Path(), ENVIRON)  # pyright: ignore[reportArgumentType]
-
-
-def test_delete_removes_what_a_killed_process_left(home: Home) -> None:
-    """Files on their way to other paths stay, neighbours with the same beginning among them."""
-    code = """
-import os, sys, time
-from cdp_exports_tests.destinations.test_sftp_faults import destination_of
-destination = destination_of(sys.argv[1:5])
-writers = [destination.open(path) for path in ("a/f", "a/f-2", "b")]
-for writer in writers:
-    writer.write(os.urandom(6 << 20))
-print("ready", flush=True)
-time.sleep(600)
-"""
-    with subprocess.Popen([sys.executable, "-c", code, *described(home)], stdout=PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        process.send_signal(signal.SIGKILL)
-    destination = open_home(home)
-    assert len(home.files()) == 3
-    assert list(destination.list("")) == []
-
-    destination.delete(["a/f"])
-    assert [name.partition("-")[0] for name in home.files()] == [".b", "a/.f"]
-    destination.delete(["a/f-2", "b", "never/there"])
-    assert list(home.path.iterdir()) == []
 
 
 def test_an_interrupt_ends_the_wait(home: Home, proxy: FaultProxy) -> None:

@@ -41,14 +41,6 @@ def _failure(call: Callable[[], object], kind: type[CdpExportsError]) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_nobody_listens(home: Home, call: Callable[[SftpDestination], object]) -> None:
-    with socket.socket() as taken:  # bound, but not listening: connections are refused
-        taken.bind(("127.0.0.1", 0))
-        destination = open_home(home, port=taken.getsockname()[1])
-        assert "could not be reached" in _failure(lambda: call(destination), TransientError)
-
-
 def test_somebody_else_listens(home: Home) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         destination = open_home(home, port=silent.getsockname()[1], patience=replace(IMPATIENT, connect=0.3))
