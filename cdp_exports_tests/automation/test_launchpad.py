@@ -1,0 +1,114 @@
+"""The forms of the launchpad, filled in as Dagster's own command line does, in a process of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from textwrap import dedent
+
+import dagster as dg
+
+from cdp_exports_tests.automation.refreshed import Scene
+
+LOCATION = """
+    from pathlib import Path
+
+    import dagster as dg
+
+    from cdp_exports.definitions import build_definitions
+    from cdp_exports.destinations.open import open_destination
+    from cdp_exports.entities.connection import CONNECTION
+
+    ROOT = Path(__file__).parent
+
+    class Elsewhere(dg.ConfigurableResource):
+        def open(self):
+            return open_destination(CONNECTION.validate_python({"type": "local", "folder": "elsewhere"}), ROOT, {})
+
+    def project(theirs):
+        resources = {**theirs.resources, "connection_outbox": Elsewhere()}
+        return dg.Definitions(theirs.assets, theirs.schedules, theirs.sensors, theirs.jobs, resources)
+
+    defs = project(build_definitions(ROOT / "catalog"))
+"""
+"""A user's own project, with a resource of their own in the place of a connection's."""
+
+
+def fill_in(scene: Scene, home: Path, job: str, form: Mapping[str, object]) -> subprocess.CompletedProcess[str]:
+    location = scene.root / "location.py"
+    location.write_text(dedent(LOCATION))
+    (scene.root / "form.yaml").write_text(json.dumps(form))
+    command = [str(Path(sys.executable).with_name("dagster")), "job", "execute", "-f", str(location), "-j", job]
+    environ = {**os.environ, "DAGSTER_HOME": str(home)}
+    return subprocess.run(
+        [*command, "-c", str(scene.root / "form.yaml")],
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def delivered(scene: Scene) -> set[tuple[str, ...]]:
+    """Export, dataset and export time, where the project's own resource writes."""
+    return {path.parts[-4:-1] for path in (scene.root / "elsewhere").rglob("_manifest")}
+
+
+def test_one_export(tmp_path: Path, home: Path, stored_instance: dg.DagsterInstance) -> None:
+    scene = Scene.create(
+        tmp_path, stored_instance, out="datasets: [orders, events]\nschedule: {every: 3h}\nactive: false", other="datasets: [orders]"
+    )
+    assert fill_in(scene, home, "acme__run_export", {"export": "out", "member": "events"}).returncode == 0
+    (run,) = stored_instance.get_runs(dg.RunsFilter(tags={"cdp/export": "out"}))
+    export_time = run.tags["dagster/partition"]
+    assert delivered(scene) == {("out", "events", f"exportTime={export_time}")}
+    assert scene.partitions("out") == [export_time]
+    assert stored_instance.get_materialized_partitions(dg.AssetKey(["dataset_exports", "out", "events"])) == {export_time}
+    assert stored_instance.all_instigator_state() == []
+    (job,) = stored_instance.get_runs(dg.RunsFilter(job_name="acme__run_export"))
+    assert job.is_success
+    (output,) = [
+        event for event in stored_instance.all_logs(job.run_id) if event.dagster_event and event.dagster_event.is_successful_output
+    ]
+    assert output.dagster_event is not None
+    metadata = output.dagster_event.step_output_data.metadata
+    assert (metadata["cdp/run"].value, metadata["cdp/export_time"].value) == (run.run_id, export_time)
+    # a full begins a new chain
+    scene.write("events", 2)
+    assert fill_in(scene, home, "acme__run_export", {"export": "out", "member": "events", "full": True}).returncode == 0
+    assert [rows for _, _, rows in scene.committed("out")] == [1, 2]
+    # a member of another export
+    ended = fill_in(scene, home, "acme__run_export", {"export": "other", "member": "events"})
+    assert ended.returncode == 1
+    assert "Failure: other has no member 'events'. Its members are orders." in ended.stdout
+    assert stored_instance.get_runs(dg.RunsFilter(tags={"cdp/export": "other"})) == []
+
+
+def test_all_of_them(tmp_path: Path, home: Path, stored_instance: dg.DagsterInstance) -> None:
+    scene = Scene.create(
+        tmp_path,
+        stored_instance,
+        a="datasets: [gone]\nschedule: {every: 3h}",
+        b="datasets: [orders]\nschedule: {every: 3h}",
+        c="datasets: [orders]\nschedule: {every: 3h}\nactive: false",
+    )
+    scene.declare("datasets/gone.yaml", "source: {format: delta, uri: data/gone}\n")
+    ended = fill_in(scene, home, "acme__run_all", {"family": "dataset"})
+    assert ended.returncode == 1
+    assert "Failure: a/gone at " in ended.stdout
+    assert "c is left out: Its schedule is off." in ended.stdout
+    assert {(export, dataset) for export, dataset, _ in delivered(scene)} == {("b", "orders")}
+    assert {run.tags["cdp/export"]: run.is_success for run in stored_instance.get_runs(dg.RunsFilter(tags={"cdp/family": "dataset"}))} == {
+        "a": False,
+        "b": True,
+    }
+    scene.declare("datasets/gone.yaml", "source: {format: delta, uri: data/events}\n")
+    assert fill_in(scene, home, "acme__run_all", {}).returncode == 0
+    assert fill_in(scene, home, "acme__run_all", {"family": "profile"}).returncode == 0
+    assert len(scene.committed("a")) == 1
+    assert len(scene.committed("b")) == 2
