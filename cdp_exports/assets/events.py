@@ -8,6 +8,7 @@ Where a monitor finds its numbers: in the metadata of materializations, each fam
 | dataset exports | `cdp/rows_inserted`, `cdp/rows_updated`, `cdp/rows_deleted`, `cdp/rows_left_out` |
 | profile exports | `cdp/members`, `cdp/rows_of_members`, `cdp/left_out_*`, `cdp/deliverable` |
 | and, of what changes for the receiver | `cdp/entered`, `cdp/updated`, `cdp/exited`, `cdp/exited_*`, `cdp/held_before`, `cdp/held` |
+| and, of what an audience destination answered | `cdp/batches`, `cdp/rejected`, `cdp/rejected_*` |
 | segments | `cdp/members` |
 
 Assets and runs carry the tag `cdp/family` (`dataset` or `profile`); nothing here is of both.
@@ -21,6 +22,7 @@ from typing import Any
 from dagster import AssetCheckResult, AssetCheckSeverity, AssetKey, AssetObservation, MaterializeResult, MetadataValue
 
 from cdp_exports.delivery import manifest
+from cdp_exports.delivery.member import is_to_audience
 from cdp_exports.delivery.outcome import Outcome
 from cdp_exports.errors import CdpExportsError
 from cdp_exports.ledger.records import Delivery
@@ -28,7 +30,10 @@ from cdp_exports.ledger.records import Delivery
 DELIVERED = "delivered"
 """The check of every member."""
 
-DELIVERED_MEANS = "How the newest run ended: passed when it delivered, a warning when it skipped, an error when it failed."
+DELIVERED_MEANS = (
+    "How the newest run ended: passed when it delivered, a warning when it skipped or the receiver did not take all members, an error "
+    "when it failed."
+)
 
 Metadata = dict[str, str | int | float | bool | MetadataValue[Any]]
 
@@ -65,7 +70,7 @@ def delivery_metadata(delivery: Delivery, uri: str | None, describe: Describe) -
         "cdp/reason": pin.reason,
         **describe(delivery),
         "dagster/uri": uri,
-        "cdp/manifest": f"{uri}/{manifest.NAME}" if uri else None,
+        "cdp/manifest": f"{uri}/{manifest.NAME}" if uri and not is_to_audience(pin) else None,
         "cdp/encrypted_to": ", ".join(pin.recipients) or None,
         "cdp/previous_export_time": str(delivery.previous_export_time) if delivery.previous_export_time else None,
         "cdp/base_export_time": str(delivery.base_export_time),
@@ -80,19 +85,20 @@ def delivery_metadata(delivery: Delivery, uri: str | None, describe: Describe) -
 def check_result(key: AssetKey, outcome: Outcome, failures: int = 0) -> AssetCheckResult:
     """The result of `delivered`; reason, next step, how near the limits are, and at how many export times in a row it failed by
     now stand in its metadata."""
-    skipped = outcome.status == "skipped"
+    rejected = outcome.delivery is not None and outcome.delivery.counts is not None and outcome.delivery.counts.failed > 0
+    warned = outcome.status == "skipped" or rejected
     sentences = (*([str(outcome.error)] if outcome.error else []), *outcome.warnings)
     return AssetCheckResult(
         asset_key=key,
         check_name=DELIVERED,
-        passed=outcome.status == "committed",
-        severity=AssetCheckSeverity.WARN if skipped else AssetCheckSeverity.ERROR,
+        passed=outcome.status == "committed" and not rejected,
+        severity=AssetCheckSeverity.WARN if warned else AssetCheckSeverity.ERROR,
         description="\n".join(sentences) or None,
         metadata={
             "cdp/outcome": outcome.status,
             "cdp/export_time": str(outcome.export_time),
             **error_metadata(outcome.error),
-            **({"cdp/permanent": outcome.error.permanent} if outcome.error and not skipped else {}),
+            **({"cdp/permanent": outcome.error.permanent} if outcome.error and outcome.status != "skipped" else {}),
             **({"cdp/failures_in_a_row": failures} if failures else {}),
             **_limits(outcome),
         },
@@ -107,6 +113,11 @@ def observation(key: AssetKey, outcome: Outcome) -> AssetObservation:
         description=str(outcome.error) if outcome.error else None,
         metadata={"cdp/outcome": outcome.status, **error_metadata(outcome.error), **_limits(outcome)},
     )
+
+
+def nothing_to_deliver(key: AssetKey, outcome: Outcome) -> MaterializeResult[Any]:
+    """Of a backfill: the export time needs no delivery of its own. Without an event of it Dagster calls the backfill failed."""
+    return MaterializeResult(asset_key=key, metadata={"cdp/outcome": outcome.status, **error_metadata(outcome.error)})
 
 
 def _limits(outcome: Outcome) -> Metadata:

@@ -27,6 +27,7 @@ from cdp_exports.assets.events import DELIVERED, DELIVERED_MEANS, Describe
 from cdp_exports.assets.keys import GROUPS, export_key, op_name, pool_name, resource_key, run_tags
 from cdp_exports.assets.partitions import export_times
 from cdp_exports.catalog.catalog import Catalog
+from cdp_exports.entities.capabilities import capabilities_of
 
 ONE_RUN_A_TIME = BackfillPolicy.multi_run(max_partitions_per_run=1)
 CONFIG = DeliveryConfig.to_config_schema()
@@ -96,11 +97,12 @@ def member_spec(
     """The asset of one member. `declared`: what else decides what it delivers, beside the export and its connection."""
     export = catalog.exports[export_id]
     connection = catalog.connections[export.connection]
+    to_audience = capabilities_of(connection.type).members is not None
     return AssetSpec(
         export_key(export.kind, export_id, member),
         deps=deps,
         group_name=GROUPS[export.kind],
-        kinds={export.format.type, connection.type},
+        kinds={connection.type, *(() if to_audience else (export.format.type,))},
         tags={**run_tags(catalog, export_id), "cdp/connection_type": connection.type},
         owners=export.owners,
         description=export.description or description,
@@ -108,10 +110,10 @@ def member_spec(
         partitions_def=export_times(catalog.environment.name, export_id),
         code_version=declaration_hash([export, connection, *declared]),
         metadata={
-            "cdp/path": export.path,
+            **({} if to_audience else {"cdp/path": export.path}),
             "cdp/mode": export.mode,
             **metadata,
-            "cdp/format": f"{export.format.type}, {export.format.compression}",
+            **({} if to_audience else {"cdp/format": f"{export.format.type}, {export.format.compression}"}),
             "cdp/partition": "The export time: a UTC minute that has begun, YYYYMMDDHHMM.",
             # Dagster's page of an asset names no schedule of the implicit job
             **({"cdp/schedule": op_name(catalog.environment.name, export_id)} if export.schedule else {}),

@@ -6,7 +6,7 @@ from typing import Any
 
 from dagster import MetadataValue
 
-from cdp_exports.ledger.records import Delivery, Funnel, Movement
+from cdp_exports.ledger.records import Counts, Delivery, Funnel, Movement
 
 Said = dict[str, str | int | MetadataValue[Any]]
 
@@ -18,7 +18,7 @@ def funnel_metadata(delivery: Delivery) -> Said:
     if delivery.pin.way:
         said["cdp/way"] = delivery.pin.way
     if counts is not None:
-        said |= _funnel(counts.funnel) | _movement(counts.movement)
+        said |= _funnel(counts.funnel) | _movement(counts.movement) | _rejections(counts)
     return said | {"cdp/versions": MetadataValue.json(versions(delivery))}
 
 
@@ -56,6 +56,18 @@ def _movement(movement: Movement | None) -> Said:
         **{f"cdp/exited_{reason}": members for reason, members in movement.exits.items()},
         "cdp/held_before": movement.before,
         "cdp/held": movement.held,
+    }
+
+
+def _rejections(counts: Counts) -> Said:
+    """What an audience destination answered."""
+    if counts.batches is None:
+        return {}
+    reasons = counts.rejections.reasons if counts.rejections else {}
+    return {
+        "cdp/batches": counts.batches,
+        "cdp/rejected": counts.failed,
+        **{f"cdp/rejected_{reason}": members for reason, members in reasons.items()},
     }
 
 

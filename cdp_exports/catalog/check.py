@@ -15,6 +15,7 @@ from cdp_exports.catalog.finding import Finding, of_dataset, of_segment
 from cdp_exports.catalog.folders import shared_folders, state_among_deliveries
 from cdp_exports.catalog.public_keys import unusable_keys
 from cdp_exports.catalog.references import Names, cycles, sound
+from cdp_exports.catalog.shared_audiences import shared_audiences
 from cdp_exports.catalog.sql import wrong_sql
 from cdp_exports.entities.dataset import Dataset
 from cdp_exports.entities.export import DatasetExport, SegmentExport
@@ -34,6 +35,7 @@ def check(catalog: Catalog, names: Names) -> Iterator[Finding]:
         _asset_keys(catalog.datasets),
         _table_names(catalog.segments, names["datasets"]),
         shared_folders(catalog),
+        shared_audiences(catalog),
         state_among_deliveries(catalog),
         beyond_capacity(catalog),
         misdirected(catalog),

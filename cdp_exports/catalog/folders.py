@@ -11,6 +11,7 @@ from cdp_exports.catalog.explain import At
 from cdp_exports.catalog.file_names import FileNames, file_names, that_could_be_equal
 from cdp_exports.catalog.finding import Finding, of_export
 from cdp_exports.catalog.places import Place, below, shown
+from cdp_exports.entities.capabilities import capabilities_of
 from cdp_exports.entities.export import DatasetExport, SegmentExport
 from cdp_exports.entities.templates import folder_pattern, holds_time, member_folder
 from cdp_exports.errors import DeclarationError
@@ -45,7 +46,7 @@ def shared_folders(catalog: Catalog) -> Iterator[Finding]:
     folders: list[_Folder] = []
     named: defaultdict[Place, list[tuple[FileNames, _Member]]] = defaultdict(list)
     for export_id, export in catalog.exports.items():
-        if (place := places.get(export.connection)) is None:
+        if (place := places.get(export.connection)) is None or capabilities_of(catalog.connections[export.connection].type).members:
             continue
         for index, name in enumerate(export.members):
             member, values = _Member(export_id, index, name), _values(catalog.environment.name, export_id, export, name)

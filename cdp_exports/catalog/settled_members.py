@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cdp_exports.catalog.audiences import plain_name
 from cdp_exports.entities.capabilities import Members
 from cdp_exports.entities.export import SegmentExport
 from cdp_exports.entities.mapping import Field
@@ -41,4 +42,4 @@ def _needed(export: SegmentExport, members: Members) -> frozenset[str]:
 
 def name_of(field: Field) -> str | None:
     """How a field is called for the receiver."""
-    return field.to or field.source
+    return field.to or plain_name(field.source)

@@ -41,6 +41,8 @@ def delivery_document(delivery: Delivery) -> Document:
         "rows": rows_document(delivery.counts),
         "funnel": funnel_document(delivery.counts),
         "movement": movement_document(delivery.counts),
+        "rejections": rejections_document(delivery.counts),
+        "batches": delivery.counts.batches if delivery.counts else None,
         "files": len(delivery.files),
         "bytes": delivery.bytes,
         "folder": address(delivery.pin.target, delivery.pin.folder),
@@ -82,6 +84,13 @@ def funnel_document(counts: Counts | None) -> Document | None:
 def movement_document(counts: Counts | None) -> Document | None:
     """What changes for the receiver of a segment: before + entered - exited = held; `exits` by reason."""
     return None if counts is None or counts.movement is None else counts.movement.model_dump(mode="json")
+
+
+def rejections_document(counts: Counts | None) -> Document | None:
+    """Members whom an audience destination did not take, by its reasons; `again`: those it did not take the time before either."""
+    if counts is None or counts.rejections is None:
+        return None
+    return {"reasons": counts.rejections.reasons, "again": counts.rejections.again}
 
 
 def limit_document(limit: LimitState) -> Document:

@@ -64,7 +64,8 @@ def resolve_delivery(export: str, export_time: ExportTime, members: tuple[str, .
 
     Its publishing was begun, and nobody can see whether it happened. Ask the receiver first. `--delivered` records it
     as delivered, and the next increment goes on from it. `--resend` opens it again; the next run of this export time
-    sends the same rows. If its manifest has turned up since, that decides.
+    sends the same rows. If its manifest has turned up since, that decides. Where members were sent to an audience, it is
+    about the batch that was not answered: applied, or never arrived; the next run sends what is missing.
 
     \b
     Examples:
@@ -73,12 +74,11 @@ def resolve_delivery(export: str, export_time: ExportTime, members: tuple[str, .
     """
     from cdp_exports.delivery.context import silent
     from cdp_exports.delivery.resolving import resolve
-    from cdp_exports.ledger.records import State
 
     if delivered is None:
         raise click.UsageError("Say --delivered or --resend.")
     with session() as opened:
-        chosen = _in_state(_members(opened.context(silent), export, members), export_time, State.PUBLISHING)
+        chosen = _in_doubt(_members(opened.context(silent), export, members), export_time)
         run_id = f"resolve-{uuid.uuid4()}"
         deliveries = [resolve(member, export_time, delivered=delivered, run_id=run_id) for member in chosen]
     _report(export, export_time, deliveries)
@@ -118,6 +118,13 @@ def _members(context: Any, export: str, members: Sequence[str]) -> list[Member]:
 def _in_state(members: list[Member], export_time: ExportTime, wanted: State) -> list[Member]:
     """Those it is about; all of them where it is about none, so that the refusal says why."""
     return [member for member in members if (found := member.delivery(export_time)) and found.state is wanted] or members
+
+
+def _in_doubt(members: list[Member], export_time: ExportTime) -> list[Member]:
+    from cdp_exports.ledger.records import BatchState, State
+
+    doubtful = [member for member in members if any(batch.state is BatchState.SENDING for batch in member.unsettled_batches())]
+    return doubtful or _in_state(members, export_time, State.PUBLISHING)
 
 
 def _report(export: str, export_time: ExportTime, deliveries: Sequence[Delivery]) -> None:

@@ -152,7 +152,11 @@ def files_said(delivery: dict[str, Any]) -> str:
     '1 file, 2.0 KiB,'
     >>> files_said({"files": 0, "bytes": 0})
     'no rows, so no files: only the manifest'
+    >>> files_said({"files": 0, "bytes": 0, "batches": 3})
+    '3 batches'
     """
+    if (batches := delivery.get("batches")) is not None:
+        return f"{number(batches)} batch{'es' * (batches != 1)}" if batches else "nobody changed, so nothing was sent"
     if not delivery["files"]:
         return "no rows, so no files: only the manifest"
     return f"{number(delivery['files'])} file{'s' if delivery['files'] > 1 else ''}, {size(delivery['bytes'])},"

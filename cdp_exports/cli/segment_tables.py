@@ -44,7 +44,9 @@ def by_reason(delivery: Mapping[str, Any]) -> str:
         left_out = {"without_contact": alone, **left_out}
     movement: Document = delivery["movement"] or {}
     exits: dict[str, int] = movement.get("exits", {})
-    told = "; ".join(f"{what}: {reasons_said(reasons)}" for what, reasons in (("left out", left_out), ("exits", exits)) if reasons)
+    rejections: Document = delivery.get("rejections") or {}
+    parts = (("left out", left_out), ("exits", exits), ("rejected by the receiver", rejections.get("reasons", {})))
+    told = "; ".join(f"{what}: {reasons_said(reasons)}" for what, reasons in parts if reasons)
     return told and f"{told}."
 
 

@@ -9,7 +9,7 @@ from cdp_exports.delivery.member import Member
 from cdp_exports.delivery.memory import manifests
 from cdp_exports.delivery.publishing import settle
 from cdp_exports.entities.export_time import ExportTime
-from cdp_exports.errors import LedgerBehind, Occupied, Skip
+from cdp_exports.errors import DeclarationError, LedgerBehind, Occupied, Skip
 from cdp_exports.ledger.records import Delivery, Pin, State
 
 
@@ -19,8 +19,14 @@ def adopt(member: Member) -> int:
     What the ledger holds open is settled first. The chain goes on from the newest one.
 
     Raises:
+        DeclarationError: it goes to an audience.
         NotIntact: a manifest cannot be read.
     """
+    if member.to_audience:
+        raise DeclarationError(
+            f"{member.export_id}/{member.id} goes to an audience, where no manifests are: nothing can be adopted.",
+            next_step="Restore the ledger from its backup; without one, empty the audience there and run the export with --full.",
+        )
     for delivery in member.open_deliveries():
         with suppress(Skip, Occupied, LedgerBehind):  # closed, somebody else's, or recorded below
             settle(member, member.destination_of(delivery.pin), delivery)

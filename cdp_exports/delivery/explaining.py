@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
-from cdp_exports.delivery.member import Member
+from cdp_exports.delivery.member import Member, is_to_audience
 from cdp_exports.delivery.pinned_audience import pinned_audience
 from cdp_exports.delivery.searching import delivered_rows
 from cdp_exports.delivery.standing import Standing, Standings, is_in_dataset, judged, kept, rows_at
@@ -97,7 +97,8 @@ def key_columns(member: Member) -> tuple[str, ...]:
 def _segment(member: Member, key: Sequence[str], committed: Sequence[Delivery], asked: Sequence[Delivery]) -> Iterator[Fate]:
     standings: dict[str, Standings] = {}
     for chain in dict.fromkeys(delivery.chain for delivery in asked):
-        standings |= kept(member, [delivery for delivery in committed if delivery.chain == chain], key)
+        if not member.to_audience:  # whose state is by what the receiver tells people apart by
+            standings |= kept(member, [delivery for delivery in committed if delivery.chain == chain], key)
     earlier = {(delivery.chain, delivery.sequence): delivery for delivery in committed}
     for delivery in asked:
         before = earlier.get((delivery.chain, delivery.sequence - 1))
@@ -106,6 +107,8 @@ def _segment(member: Member, key: Sequence[str], committed: Sequence[Delivery], 
 
 def _of_segment(member: Member, key: Sequence[str], delivery: Delivery, before: Delivery | None, kept_: dict[str, Standings]) -> list[Fate]:
     full = delivery.pin.mode == "full"
+    if is_to_audience(delivery.pin):
+        return _of_audience(member, key, delivery, before)
     if delivery.id in kept_ and (full or (before and before.id in kept_)):
         was = _NOBODY if full or before is None else kept_[before.id]
         return _compared(member, key, delivery, was, kept_[delivery.id], "state")
@@ -120,6 +123,15 @@ def _of_segment(member: Member, key: Sequence[str], delivery: Delivery, before: 
                 now = {contact: _not_sent_then(standing) for contact, standing in now.items()}
             return _compared(member, key, delivery, was, now, "evaluation")
     return _searched(member, key, delivery)
+
+
+def _of_audience(member: Member, key: Sequence[str], delivery: Delivery, before: Delivery | None) -> list[Fate]:
+    """Evaluated once more, with consent and suppression as they are now; whom the receiver rejected is not told."""
+    now = judged(member, delivery, key)
+    was = _NOBODY if before is None else judged(member, before, key)
+    if now is None or was is None:
+        return [Fate(delivery, "unknown", sent=None)]
+    return _compared(member, key, delivery, was, now, "evaluation")
 
 
 def _not_sent_then(standing: Standing) -> Standing:

@@ -53,8 +53,9 @@ def previews(context: Context, export_id: str, export_time: ExportTime, *, full:
 
 def _planned(member: Member, upstream: Upstream, export_time: ExportTime, *, full: bool) -> Preview:
     try:
-        refuse_if_ledger_is_behind(member, None, newest_manifest(member, member.last_committed()), full=full)
-        refuse_if_occupied(member, member.destination, member.owner_folder())
+        if not member.to_audience:
+            refuse_if_ledger_is_behind(member, None, newest_manifest(member, member.last_committed()), full=full)
+            refuse_if_occupied(member, member.destination, member.owner_folder())
         planned = plan(member, upstream, export_time, full=full)
         keys = pinned_keys(member, planned.pin)
         return Preview(member, planned, warnings=expiring(keys, member.context.ledger.now()), keys=keys)

@@ -33,6 +33,11 @@ def replay(member: Member, export_time: ExportTime, *, run_id: str, replace: boo
             its names.
         HistoryLost: neither the source nor the destination has the rows any more.
     """
+    if member.to_audience:
+        raise DeclarationError(
+            f"{member.export_id}/{member.id} goes to an audience, and what it was told then is not kept.",
+            next_step=f"To tell it everybody again: `cdp-exports run {member.export_id} --member {member.id} --full`.",
+        )
     with holding(member.context.ledger, member.environment, member.exports, run_id=run_id, export_time=export_time) as held:
         delivery = member.delivery(export_time)
         if delivery is None or delivery.state is not State.COMMITTED:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cdp_exports.delivery import manifest
+from cdp_exports.delivery import held, manifest
 from cdp_exports.delivery.content import content_differs
 from cdp_exports.delivery.lasting import expired_at, replaced_by
-from cdp_exports.delivery.member import Member
+from cdp_exports.delivery.member import Member, is_to_audience
 from cdp_exports.delivery.reading import Reading
 from cdp_exports.delivery.rows import reading_of
 from cdp_exports.delivery.sweeping import sweep
@@ -63,6 +63,8 @@ def verify(member: Member, *, export_time: ExportTime | None = None) -> Iterator
 def inspect(member: Member, delivery: Delivery, *, against_source: bool) -> Verdict:
     """Compare one committed delivery with the destination, and with the source where its versions are still there."""
     assert delivery.state is State.COMMITTED
+    if is_to_audience(delivery.pin):
+        return _of_audience(member, delivery)
     destination = member.destination_of(delivery.pin)
     differences = list(_manifest_differences(destination, delivery))
     over = _over(member, delivery)
@@ -87,6 +89,19 @@ def inspect(member: Member, delivery: Delivery, *, against_source: bool) -> Verd
             notes.append(f"not compared with the source, whose history is gone: {lost.message}")
     uri = destination.uri(delivery.pin.folder)
     return Verdict(delivery, uri, len(delivery.files), delivery.bytes or 0, tuple(differences), tuple(notes))
+
+
+def _of_audience(member: Member, delivery: Delivery) -> Verdict:
+    """An audience cannot be read back; what is known of it must be there for the next delivery to go on from."""
+    differences: tuple[str, ...] = ()
+    last = member.last_committed()
+    if last is not None and last.id == delivery.id:
+        try:
+            held.refuse_if_lost(member.context.open_state(), member.chain_up_to(delivery))
+        except HistoryLost as lost:
+            differences = (lost.message,)
+    note = "counted from the receiver's answers: an audience cannot be read back"
+    return Verdict(delivery, member.uri_of(delivery.pin), 0, 0, differences, (note,))
 
 
 def _may_withhold(member: Member, delivery: Delivery, reading: Reading) -> bool:
