@@ -26,7 +26,7 @@ def _field(field: Field, members: Members, needed: frozenset[str]) -> Field:
     hashed = "sha256" in field.transforms
     return field.model_copy(
         update={
-            "identity": field.identity or known.identity,
+            "identity": field.identity or known.identity or known.name in needed,
             "required": field.required or known.name in needed,
             "transforms": field.transforms if hashed else (*field.transforms, *known.transforms),
         }
