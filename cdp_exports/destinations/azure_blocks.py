@@ -19,7 +19,7 @@ from cdp_exports.destinations.azure_errors import ALTERED, ANSWERS, NO_CONTAINER
 from cdp_exports.destinations.azure_sign_in import SignIn
 from cdp_exports.destinations.http_session import http_session
 from cdp_exports.destinations.patience import Patience
-from cdp_exports.destinations.store_errors import lost, untrusted
+from cdp_exports.destinations.store_errors import not_reached
 from cdp_exports.errors import TransientError
 
 if TYPE_CHECKING:
@@ -89,10 +89,8 @@ class Blocks:
             return self._session.request(
                 method, url, data=_Body(content) if content else None, headers=said, timeout=self._timeout, allow_redirects=False
             )
-        except requests.exceptions.SSLError as error:
-            raise (untrusted if "CERTIFICATE_VERIFY_FAILED" in str(error) else lost)(self._place) from None
-        except requests.RequestException:
-            raise lost(self._place) from None
+        except requests.RequestException as error:
+            raise not_reached(str(error), self._place) from None
 
     def _check(self, reply: Response) -> None:
         if reply.status_code >= 300:

@@ -10,13 +10,14 @@ from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from cdp_exports.destinations.checksums import Crc32c
-from cdp_exports.destinations.gcs_errors import ANSWERS, translate_request, translate_sign_in
+from cdp_exports.destinations.gcs_errors import ANSWERS, translate_sign_in
 from cdp_exports.destinations.gcs_session import Tokens
 from cdp_exports.destinations.http_session import http_session
 from cdp_exports.destinations.object_store import ObjectStoreDestination
 from cdp_exports.destinations.object_upload import ObstoreUpload, Upload
 from cdp_exports.destinations.patience import Patience
 from cdp_exports.destinations.store_api import Stored, common_folder
+from cdp_exports.destinations.store_errors import not_reached
 from cdp_exports.entities.capabilities import Proof, capabilities_of
 from cdp_exports.entities.gcs_connection import GcsConnection
 from cdp_exports.entities.store_address import plain_endpoint
@@ -55,6 +56,7 @@ class GcsApi:
     """What obstore does not ask: the stored checksum, and uploads that were left open."""
 
     no_bucket = re.compile("NoSuchBucket")
+    credentials_expire = None  # a service account's key does not say
 
     def __init__(self, connection: GcsConnection, endpoint: str, tokens: Tokens, patience: Patience, place: str) -> None:
         self._bucket = f"{endpoint}/{connection.bucket}"
@@ -121,7 +123,7 @@ class GcsApi:
                 timeout=(self._patience.connect, self._patience.request),
             )
         except requests.RequestException as error:
-            raise translate_request(error, self._place) from None
+            raise not_reached(str(error), self._place) from None
 
     def _check(self, reply: Response) -> None:
         if reply.status_code >= 300:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from cdp_exports.destinations.store_errors import Cause, Vocabulary, lost, refused, untrusted
+from cdp_exports.destinations.store_errors import Cause, Vocabulary, refused
 from cdp_exports.errors import CdpExportsError, DestinationRefused, TransientError
 
 _NO_RIGHT: Cause = (
@@ -84,8 +84,3 @@ def translate_sign_in(error: Exception, place: str) -> CdpExportsError:
         f"The sign-in for {place} was refused: {type(error).__name__}.",
         next_step="Check that the service account and its key exist and are enabled.",
     )
-
-
-def translate_request(error: Exception, place: str) -> CdpExportsError:
-    """What an error of a request of our own means."""
-    return untrusted(place) if "CERTIFICATE_VERIFY_FAILED" in str(error) else lost(place)

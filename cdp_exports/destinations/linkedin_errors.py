@@ -31,8 +31,8 @@ def sending(place: str, *, certain: bool) -> Generator[None]:
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            raise untrusted(place) from None
+        if wrong := untrusted(str(error), place):
+            raise wrong from None
         raise NotApplied(f"{place} could not be reached.", next_step="Run it again; if it stays, check the network.") from None
     except (httpx.HTTPError, httpx.InvalidURL):
         kind = NotApplied if certain else TransientError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cdp_exports.destinations.store_errors import SKEWED, Cause, Vocabulary, lost, untrusted
+from cdp_exports.destinations.store_errors import SKEWED, Cause, Vocabulary, not_reached
 from cdp_exports.errors import CdpExportsError, DestinationRefused, TransientError
 
 _KEYS = "Correct the connection's credentials."
@@ -80,10 +80,8 @@ def translate_boto(error: Exception, place: str) -> CdpExportsError:
         answer = error.response
         status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return ANSWERS.of_answer(answer.get("Error", {}).get("Code", ""), status, place)
-    if isinstance(error, boto.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return untrusted(place)
     if isinstance(error, (boto.HTTPClientError, boto.ConnectionError)):
-        return lost(place)
+        return not_reached(str(error), place)
     if isinstance(error, (boto.MetadataRetrievalError, boto.CredentialRetrievalError)):
         return TransientError(
             f"No credentials could be fetched for {place}: {type(error).__name__}.",

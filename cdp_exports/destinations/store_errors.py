@@ -12,7 +12,22 @@ Cause = tuple[str, str]
 """What is wrong, and what to do."""
 
 SKEWED: Cause = ("this machine's clock differs from the store's by more than 15 minutes", "Set the clock.")
-_TLS: Cause = ("its certificate is not trusted", "Correct `endpoint_url`, or have the store's certificate signed by a trusted authority.")
+
+_CERTIFICATE = re.compile("InvalidCertificate|CERTIFICATE_VERIFY_FAILED|doesn't match|certificate verify failed")
+_CERTIFICATES: Sequence[tuple[re.Pattern[str], Cause]] = (
+    (
+        re.compile("NotValidForName|[Mm]ismatch|doesn't match"),
+        ("its certificate is another host's; nothing was sent", "Correct `endpoint_url`, or ask who runs the store."),
+    ),
+    (re.compile("Expired|has expired"), ("its certificate has expired; nothing was sent", "Ask who runs the store to renew it.")),
+    (
+        re.compile(""),
+        (
+            "its certificate is not trusted; nothing was sent",
+            "Correct `endpoint_url`, or let this machine trust the authority that signed the store's certificate.",
+        ),
+    ),
+)
 
 _CODE = re.compile(r"(?:<Code>|\(code: )([A-Za-z0-9.]{1,64})(?:</Code>|\))")
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -44,9 +59,7 @@ class Vocabulary:
             return self.of_answer(word, int(status[1]) if status else 0, place)
         if "redirect without LOCATION" in text:
             return refused(self.elsewhere, place)
-        if "InvalidCertificate" in text:
-            return refused(_TLS, place)
-        return lost(place)
+        return not_reached(text, place)
 
     def of_reply(self, status: int, text: str, place: str) -> CdpExportsError:
         """What an HTTP answer to a request of our own means."""
@@ -75,9 +88,16 @@ def refused(cause: Cause, place: str) -> DestinationRefused:
     return DestinationRefused(f"{place}: {cause[0]}.", next_step=cause[1])
 
 
-def untrusted(place: str) -> DestinationRefused:
-    """The store's certificate is not trusted."""
-    return refused(_TLS, place)
+def untrusted(said: str, place: str) -> DestinationRefused | None:
+    """What is wrong with the certificate that was shown, if that is what a client library complains of."""
+    if not _CERTIFICATE.search(said):
+        return None
+    return next(refused(cause, place) for pattern, cause in _CERTIFICATES if pattern.search(said))
+
+
+def not_reached(said: str, place: str) -> CdpExportsError:
+    """What it means that there was no answer at all, by what the client library said of it."""
+    return untrusted(said, place) or lost(place)
 
 
 def lost(place: str) -> TransientError:

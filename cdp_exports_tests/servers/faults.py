@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import ssl
 import struct
 import subprocess
 import threading
@@ -47,20 +48,24 @@ class _Armed:
 
 
 class FaultProxy:
-    """Forwards TCP from a free port on loopback to `host:port`; `faults` may be changed at any time, `fired` says what struck."""
+    """Forwards TCP from a free port on loopback to `host:port`; `faults` may be changed at any time, `fired` says what struck.
 
-    def __init__(self, host: str, port: int) -> None:
+    `tls`: it shows a certificate, and takes the encryption off. `sent`: bytes that came from clients.
+    """
+
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         self.target = (host, port)
+        self._tls = tls
         self.faults: list[Fault] = []
         self.fired: list[Fault] = []
-        self.connections = 0
+        self.connections = self.sent = 0
         self._loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._server = self._run(asyncio.start_server(self._connected, "127.0.0.1", 0))
+        self._server = self._run(asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self._tls))
         self.port: int = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -72,7 +77,7 @@ class FaultProxy:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     def cut(self) -> None:
         """Break all connections that stand now."""
@@ -129,6 +134,7 @@ class FaultProxy:
         tail = b""
         while data := await reader.read(1 << 16):
             if direction == "up":
+                self.sent += len(data)
                 tail = _arm(armed, tail, data)
             for one in armed:
                 if one.fault.direction != direction or one.left is None:
