@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, cast
 
+from cdp_exports.destinations.store_errors import untrusted
 from cdp_exports.errors import CdpExportsError, DestinationRefused, NotApplied, TransientError
 
 if TYPE_CHECKING:
