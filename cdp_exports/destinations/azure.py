@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -56,6 +57,10 @@ class AzureApi:
 
     def __init__(self, blocks: Blocks, signed_in: SignIn, place: str) -> None:
         self._blocks, self._signed_in, self._place = blocks, signed_in, place
+
+    @property
+    def credentials_expire(self) -> datetime | None:
+        return self._signed_in.expires
 
     def upload(self, store: ObjectStore, path: str) -> Upload:
         return BlockUpload(self._blocks, path)

@@ -33,6 +33,9 @@ class SignIn(Protocol):
     @property
     def tokens(self) -> Tokens | None: ...
 
+    @property
+    def expires(self) -> datetime | None: ...
+
     def failure(self, place: str) -> CdpExportsError | None:
         """What is wrong with it by now, whatever a store answers."""
         ...
@@ -46,6 +49,7 @@ class AccountKey:
     """A key of the account, in base64: https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key."""
 
     tokens = None
+    expires = None
 
     def __init__(self, account: str, key: str) -> None:
         self._account, self._key = account, base64.b64decode(key)
@@ -72,11 +76,11 @@ class SharedAccess:
     tokens = None
 
     def __init__(self, query: str, expires: datetime | None) -> None:
-        self._query, self._expires = query, expires
+        self._query, self.expires = query, expires
         self.config: AzureConfig = {"credential_type": "sas_token", "sas_key": query}
 
     def failure(self, place: str) -> CdpExportsError | None:
-        return refused(EXPIRED, place) if self._expires and self._expires < datetime.now(UTC) else None
+        return refused(EXPIRED, place) if self.expires and self.expires < datetime.now(UTC) else None
 
     def sign(self, method: str, url: str, headers: Mapping[str, str]) -> tuple[str, dict[str, str]]:
         return f"{url}{'&' if '?' in url else '?'}{self._query}", dict(headers)
@@ -84,6 +88,8 @@ class SharedAccess:
 
 class Bearer:
     """Tokens of a principal or an identity."""
+
+    expires = None  # they are renewed
 
     def __init__(self, tokens: Tokens) -> None:
         self.tokens = tokens

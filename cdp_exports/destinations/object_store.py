@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cdp_exports.destinations.destination import StoredObject
@@ -37,6 +38,10 @@ class ObjectStoreDestination:
     capabilities: Capabilities
     place: str
     address: str  # the folder's, as other tools write it
+
+    @property
+    def credentials_expire(self) -> datetime | None:
+        return self.api.credentials_expire
 
     def uri(self, path: str) -> str:
         return f"{self.address}/{_safe(path)}"

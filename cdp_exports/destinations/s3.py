@@ -83,6 +83,7 @@ class S3Api:
     """What only boto3 can ask: the stored checksum, and uploads that were left open."""
 
     no_bucket = re.compile("NoSuchBucket")
+    credentials_expire = None  # a session token does not say
 
     def __init__(self, connection: S3Connection, session: boto3.Session, credentials: _Credentials, patience: Patience, place: str) -> None:
         self._connection, self._session, self._credentials = connection, session, credentials

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from cdp_exports.destinations.object_upload import Upload
@@ -40,6 +41,11 @@ class StoreApi(Protocol):
 
     no_bucket: re.Pattern[str]
     """What its answers hold where there is no bucket."""
+
+    @property
+    def credentials_expire(self) -> datetime | None:
+        """When a person must renew the credentials, as far as they say so themselves."""
+        ...
 
     def upload(self, store: ObjectStore, path: str) -> Upload:
         """Begin to send a file. Raises DestinationRefused, TransientError, or what obstore raises."""
