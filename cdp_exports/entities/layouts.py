@@ -57,7 +57,7 @@ def completed(declared: object) -> object:
 
 def _defaults(given: Mapping[str, object]) -> Layout | None:
     preset, layout, kind = given.get("preset"), given.get("layout"), given.get("kind")
-    if isinstance(preset, str) and preset in PRESETS:
+    if kind == "segment" and isinstance(preset, str) and preset in PRESETS:
         found = PRESETS[preset]
         return Layout(found.path, found.file_name, found.format)
     return next((defaults for key, defaults in LAYOUTS.items() if key == (layout, kind)), None)

@@ -21,7 +21,7 @@ EXPORT = "kind: segment\nconnection: crm\nsegments: [vips]\nmode: full\n"
         ("preset: oracle_eloqua\nfields: [{from: email, to: X}]\n", "to: Email Address"),
         ("preset: oracle_eloqua\nfields: [{from: email}]\n", ""),
         ("preset: oracle_eloqua\nfields: [{from: lower(email), to: personalEmail.address}]\n", ""),
-        ("preset: oracle_responsys\nfields: [{from: country}]\n", "(`EMAIL_ADDRESS_`), the customer id (`CUSTOMER_ID_`) or the mobile number"),
+        ("preset: oracle_responsys\nfields: [{from: country}]\n", "the customer id (`CUSTOMER_ID_`) or the mobile number"),
         ("preset: oracle_responsys\nfields: [{from: profile_id, to: CUSTOMER_ID_}]\n", ""),
         ("preset: salesforce_marketing_cloud\nfields: [{from: profile_id, to: Subscriber Key}]\n", ""),
         ("preset: adobe_campaign\nfields: [{from: country}]\n", "Adobe Campaign"),

@@ -41,3 +41,22 @@ def test_collisions_are_judged_on_the_result(tmp_path: Path) -> None:
     load(write(tmp_path / "as-written", files))
     (problem,) = problems(write(tmp_path / "lower", files | {"connections/lake.yaml": LOWER}))
     assert "the folder of 'orders' of the export 'one'" in problem
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("layout: adobee", "`layout`: 'adobee' is not one of 'default', 'adobe', 'customer_insights' (did you mean 'adobe'?)"),
+        ("preset: adobe_campaign", "The key 'preset' belongs to `kind: segment`; this is `kind: dataset`."),
+        ("path: '%DATASET_NMAE%/{export_time}'", "`path`: %DATASET_NMAE% is unknown; did you mean %DATASET_NAME%?"),
+        ("file_name: '%Container%'", "`file_name`: %Container% has no meaning here: the connection says"),
+        ("overwrite: true", "`overwrite` has no meaning where"),
+        ("layout: adobe\nformat: {type: parquet, delimiter: ;}", "The key 'delimiter' belongs to `type: csv`; this is `type: parquet`."),
+    ],
+)
+def test_what_is_wrong_is_said_where_it_stands(tmp_path: Path, key: str, says: str) -> None:
+    export = f"kind: dataset\nconnection: lake\ndatasets: [orders]\n{key}\n"
+    [problem] = problems(write(tmp_path, {"exports/to_lake.yaml": export}))
+    file, line, sentence = problem.split(":", 2)
+    assert (file, line) == ("catalog/exports/to_lake.yaml", "1" if key.startswith("over") else "4" if "\n" not in key else "5")
+    assert says in sentence

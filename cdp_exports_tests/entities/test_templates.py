@@ -18,6 +18,7 @@ from cdp_exports.entities.templates import (
     export_time_of,
     folder_pattern,
     holds_time,
+    in_lower_case,
     member_folder,
     resolve_file_name,
     resolve_path,
@@ -60,6 +61,16 @@ def test_two_times_never_share_a_folder(template: str, at: ExportTime, later: Ex
         return
     same = resolve_path(template, VALUES, at) == resolve_path(template, VALUES, later)
     assert same == (at == later)
+
+
+@settings(deadline=None, max_examples=200)
+@given(template=templates, at=export_times, values=st.fixed_dictionaries(dict.fromkeys(VALUES, ids)))
+def test_lower_case_stands_for_the_same_in_lower_case(template: str, at: ExportTime, values: dict[str, str]) -> None:
+    lower = in_lower_case(template)
+    if check_path(template) or check_path(lower) or "Σ" in template:  # a Σ at the end of a word becomes another letter
+        return
+    assert resolve_path(lower, values, at) == resolve_path(template, values, at).lower()
+    assert holds_time(lower) == holds_time(template)
 
 
 @settings(deadline=None, max_examples=200)
