@@ -277,6 +277,29 @@ SHAPES: Mapping[str, Document] = {
         ],
         "files": ["/srv/shop/catalog/exports/commerce_to_lake.yaml"],
     },
+    "remove": {
+        "export": "commerce_to_lake",
+        "kind": "dataset",
+        "removed": [
+            {
+                "member": "orders",
+                "last_export_time": "202612010200",
+                "base_export_time": "202611300200",
+                "sequence": 7,
+                "target": "s3://acme-exports/cdp",
+            }
+        ],
+        "kept": [],
+        "schedule": "every 3h",
+        "schedule_on": False,
+        "next_export_time": None,
+        "running": None,
+        "queued": [{"run_id": "77e2...", "export_time": "202612010500", "members": ["orders"]}],
+        "waiting": [{"export_time": "202612010600", "members": ["orders"]}],
+        "file": "/srv/shop/catalog/exports/commerce_to_lake.yaml",
+        "deleted": True,
+    },
+    "remove, of another object": {"removed": "datasets/orders", "file": "/srv/shop/catalog/datasets/orders.yaml"},
     "explain": {
         "export": "vip_to_crm",
         "kind": "segment",
@@ -317,6 +340,26 @@ SHAPES: Mapping[str, Document] = {
     "replay": _DELIVERIES,
     "resolve": _DELIVERIES,
     "adopt": {"export": "commerce_to_lake", "adopted": {"orders": 7}},
+    "check": {
+        "environment": "acme",
+        "status": "failed",
+        "connections": [
+            {
+                "connection": "lake",
+                "connection_type": "s3",
+                "status": "failed",
+                "checks": [
+                    {"step": "sign in and list", "status": "ok", "message": "s3://acme-exports/cdp", "next_step": ""},
+                    {
+                        "step": "write",
+                        "status": "failed",
+                        "message": "s3://acme-exports/cdp: these credentials have no right to do this.",
+                        "next_step": "Allow it ...",
+                    },
+                ],
+            }
+        ],
+    },
     "destinations": {
         "types": [
             {

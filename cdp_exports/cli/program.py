@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from cdp_exports.cli.check import check_connections
 from cdp_exports.cli.columns import dataset_columns
 from cdp_exports.cli.demo import demo
 from cdp_exports.cli.destinations import show_destinations
@@ -15,6 +16,7 @@ from cdp_exports.cli.history import history
 from cdp_exports.cli.listing import list_exports
 from cdp_exports.cli.options import asked, catalog_option
 from cdp_exports.cli.plan import plan_export
+from cdp_exports.cli.removing import remove
 from cdp_exports.cli.repair import adopt_deliveries, replay_delivery, resolve_delivery
 from cdp_exports.cli.run import run
 from cdp_exports.cli.scheduling import schedule_exports
@@ -67,11 +69,13 @@ for command in (
     run,
     history,
     schedule_exports,
+    remove,
     explain_key,
     verify_export,
     replay_delivery,
     resolve_delivery,
     adopt_deliveries,
+    check_connections,
     show_destinations,
     dataset_columns,
     schema,

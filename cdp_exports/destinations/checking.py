@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -31,6 +31,12 @@ class Check:
     status: Literal["ok", "warning", "failed"]
     message: str
     next_step: str = ""
+
+
+def worst(checks: Iterable[Check]) -> Literal["ok", "warning", "failed"]:
+    """How it went as a whole."""
+    found = {check.status for check in checks}
+    return "failed" if "failed" in found else "warning" if "warning" in found else "ok"
 
 
 @runtime_checkable

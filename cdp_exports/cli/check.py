@@ -1,0 +1,93 @@
+"""`check`: are connections in order?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cdp_exports.cli.documents import Document
+from cdp_exports.cli.ending import DONE, FAILED
+from cdp_exports.cli.options import catalog_option, json_option
+from cdp_exports.cli.screen import note, show, table, text
+from cdp_exports.cli.session import catalog_folder
+from cdp_exports.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from cdp_exports.catalog.catalog import Catalog
+    from cdp_exports.entities.connection import Connection
+
+_AT_ONCE = 8
+_STYLES = {"ok": "green", "warning": "yellow", "failed": "red"}
+
+
+@click.command("check")
+@click.argument("connections", nargs=-1)
+@json_option
+@catalog_option
+def check_connections(connections: tuple[str, ...]) -> None:
+    """Check that connections are in order: all of them, or those named.
+
+    Signs in, writes a probe, reads it back and deletes it, compares the clocks, and looks when credentials and keys expire;
+    where members are sent, asks the receiver without changing anything. Nothing is left behind. Exit status 1 if anything
+    would keep a delivery from arriving.
+
+    \b
+    Examples:
+      cdp-exports check
+      cdp-exports check lake partner_inbox
+      cdp-exports check --json
+    """
+    from cdp_exports.catalog.load import load
+
+    catalog = load(catalog_folder())
+    document = check_all(catalog, {name: catalog.connections[name] for name in _chosen(catalog, connections)})
+    show(document, *_drawn(document))
+    click.get_current_context().exit(FAILED if document["status"] == "failed" else DONE)
+
+
+def _chosen(catalog: Catalog, names: tuple[str, ...]) -> tuple[str, ...]:
+    from cdp_exports.entities.nearest import nearest
+
+    for name in names:
+        if name not in catalog.connections:
+            raise DeclarationError(
+                f"There is no connection {name!r}{nearest(name, catalog.connections)}.",
+                next_step=f"The connections are {', '.join(catalog.connections)}." if catalog.connections else "The catalog has none.",
+            )
+    return tuple(dict.fromkeys(names)) or tuple(catalog.connections)
+
+
+def check_all(catalog: Catalog, connections: Mapping[str, Connection]) -> Document:
+    """Check several connections at the same time, and report in their order. `status`: the worst of all."""
+    from cdp_exports.destinations.checking import check_connection, worst
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        begun = [pool.submit(check_connection, one, catalog.root, os.environ) for one in connections.values()]
+        checked = [one.result() for one in begun]
+    found = [
+        {"connection": name, "connection_type": connection.type, "status": worst(checks), "checks": [asdict(check) for check in checks]}
+        for (name, connection), checks in zip(connections.items(), checked, strict=True)
+    ]
+    return {"environment": catalog.environment.name, "status": worst(check for checks in checked for check in checks), "connections": found}
+
+
+def _drawn(document: Document) -> list[Any]:
+    """A line for each step, then what to do about those that did not go well."""
+    if not document["connections"]:
+        return [text("The catalog declares no connection.")]
+    rows = table("connection", "step", "", "seen", title=document["environment"])
+    notes: list[Any] = []
+    for one in document["connections"]:
+        for check in one["checks"]:
+            status = check["status"]
+            name = one["connection"] if check is one["checks"][0] else ""
+            rows.add_row(*map(text, (name, check["step"])), text(status, _STYLES[status]), text(check["message"]))
+            if status != "ok":
+                notes.append(note(f"{one['connection']}, {check['step']}", check["message"], check["next_step"], _STYLES[status]))
+        rows.add_section()
+    return [rows, *([text("")] if notes else []), *notes]
