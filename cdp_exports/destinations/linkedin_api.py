@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
 from weakref import finalize
 
 from cdp_exports.destinations.linkedin_errors import asked_to_wait, body_of, refusal, sending
@@ -74,13 +75,14 @@ class LinkedInApi:
         Raises:
             DestinationRefused, NotApplied, TransientError: see AudienceDestination.send.
         """
+        address = f"{self._address}/{resource}"
+        if query:  # to Rest.li ( ) , ' : have a meaning of their own
+            address += "?" + urlencode(query, quote_via=quote, safe="")
         waited, turns, renewed = 0.0, 0, False
         while True:
             token = self.sign_in.token()
             with sending(self._place, certain=not batch):
-                answer = self._client.request(
-                    method, f"{self._address}/{resource}", params=query, json=body, headers=self._headers(token, batch=batch)
-                )
+                answer = self._client.request(method, address, json=body, headers=self._headers(token, batch=batch))
             if answer.is_success:
                 return answer
             if answer.status_code == 401:

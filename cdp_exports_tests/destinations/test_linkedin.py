@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -37,12 +38,14 @@ def test_contacts_and_companies_have_audiences_of_their_own(linkedin: LinkedIn) 
 
 
 def test_names_of_any_kind(linkedin: LinkedIn) -> None:
-    name = "Kunden & Interessenten (50 %), öffentlich? #1"
+    name = "Kunden & Interessenten (50 %), öffentlich? d'été: a+b #1"
     destination = open_ads(linkedin)
     destination.prepare(name)
     destination.send(name, entering(["ann@example.com"]))
     open_ads(linkedin).send(name, entering(["bob@example.com"]))
-    assert linkedin.book.values(name) == {ANN, BOB}
+    assert linkedin.book.values(name) == {ANN, BOB} and len(linkedin.book.segments) == 1
+    queries = [seen.path.partition("?")[2] for seen in linkedin.seen if seen.method == "GET"]
+    assert all(re.fullmatch(r"([\w.~-]|%[0-9A-F]{2}|[&=])+", query, re.ASCII) for query in queries), "nothing that Rest.li reads as its own"
     assert destination.uri(name).startswith(f"https://www.linkedin.com/campaignmanager/accounts/{ACCOUNT}#Kunden%20")
 
 
