@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ def http_session(retries: int) -> Session:
     from requests.adapters import HTTPAdapter
     from urllib3 import Retry
 
+    for name in ("urllib3.connectionpool", "urllib3.util.retry"):
+        logging.getLogger(name).addFilter(_WITHOUT_SIGNATURES)
     retry = Retry(
         retries,
         backoff_factor=0.5,
@@ -28,3 +32,16 @@ def http_session(retries: int) -> Session:
     for scheme in ("http://", "https://"):
         session.mount(scheme, HTTPAdapter(max_retries=retry))
     return session
+
+
+class _WithoutSignatures(logging.Filter):
+    """urllib3 logs the addresses it asks and asks again; a shared access signature of Azure is a part of them."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        said = record.getMessage()
+        if "sig=" in said:
+            record.msg, record.args = re.sub(r"sig=[^&\s\"']+", "sig=...", said), ()
+        return True
+
+
+_WITHOUT_SIGNATURES = _WithoutSignatures()

@@ -1,75 +1,102 @@
-"""Resolved secrets stay in the memory of the run that uses them."""
+"""Resolved secrets stay in the memory of the run that uses them: none in Dagster's storage, the ledger, what is delivered, logs, errors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+import logging
+from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import deltalake
 import pyarrow as pa
 import pytest
+import yaml
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus
 
 from cdp_exports.catalog.load import load
 from cdp_exports.definitions import build_definitions
-from cdp_exports_tests.servers.seaweedfs import EXPORTER, Bucket, Identity
+from cdp_exports_tests.assets.secrets_used import WAYS, SignIn, holds
+from cdp_exports_tests.servers.openssh import Home
 
-ORDERS = AssetKey(["dataset_exports", "orders_to_lake", "orders"])
+ORDERS = AssetKey(["dataset_exports", "orders_out", "orders"])
 TIME = "202601010000"
 
 
-def declare(root: Path, bucket: Bucket) -> Path:
-    catalog = root / "catalog"
-    for name, text in {
-        "environment.yaml": "name: acme\n",
-        "datasets/orders.yaml": "source: {format: delta, uri: data/orders}\nkey: [id]\n",
-        "connections/lake.yaml": (
-            f"type: s3\nbucket: {bucket.name}\nfolder: {bucket.folder}\nendpoint_url: {bucket.url}\nregion: us-east-1\n"
-            "access_key_id: {env: LAKE_KEY}\nsecret_access_key: {env: LAKE_SECRET}\n"
-        ),
-        "exports/orders_to_lake.yaml": "kind: dataset\nconnection: lake\ndatasets: [orders]\n",
-    }.items():
-        path = catalog / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    return catalog
+@pytest.fixture
+def home_of_sftp(openssh) -> Home:
+    """`home` is Dagster's here."""
+    return openssh.home()
 
 
-def files_holding(secret: str, folder: Path) -> Iterator[Path]:
-    """Every file with the secret in it, as text or as UTF-16."""
-    forms = [secret.encode(), secret.encode("utf-16-le")]
-    for path in folder.rglob("*"):
-        if path.is_file() and any(form in path.read_bytes() for form in forms):
-            yield path
+@pytest.fixture(params=WAYS.values(), ids=list(WAYS))
+def sign_in(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> SignIn:
+    return request.param(request, tmp_path_factory.mktemp("keys"))
 
 
-@pytest.mark.parametrize(
-    ("identity", "status"),
-    [(EXPORTER, DagsterRunStatus.SUCCESS), (Identity(EXPORTER.access_key_id, "not-the-right-secret"), DagsterRunStatus.FAILURE)],
-    ids=["right", "wrong"],
-)
+@pytest.mark.parametrize("ends", ["delivered", "wrong secret", "nowhere"])
 def test_no_secret_is_kept(
+    ends: str,
+    sign_in: SignIn,
     tmp_path: Path,
     home: Path,
     stored_instance: DagsterInstance,
-    bucket: Bucket,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
-    identity: Identity,
-    status: DagsterRunStatus,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    deltalake.write_deltalake(tmp_path / "data" / "orders", pa.table({"id": [1, 2, 3]}))
-    monkeypatch.setenv("LAKE_KEY", identity.access_key_id)
-    monkeypatch.setenv("LAKE_SECRET", identity.secret_access_key)
-    stored_instance.add_dynamic_partitions("acme/orders_to_lake", [TIME])
-    job = build_definitions(load(declare(tmp_path, bucket))).resolve_implicit_global_asset_job_def()
+    environ = sign_in.wrong if ends == "wrong secret" else sign_in.environ
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    caplog.set_level(logging.DEBUG)
+    _declare(tmp_path, {**sign_in.declared, **(sign_in.nowhere if ends == "nowhere" else {})})
+    stored_instance.add_dynamic_partitions("acme/orders_out", [TIME])
+
+    job = build_definitions(load(tmp_path / "catalog")).resolve_implicit_global_asset_job_def()
     result = job.execute_in_process(instance=stored_instance, partition_key=TIME, asset_selection=[ORDERS], raise_on_error=False)
+
     run = stored_instance.get_run_by_id(result.run_id)
     assert run is not None
-    assert run.status == status
-    assert bool(bucket.keys()) is (status == DagsterRunStatus.SUCCESS)
-    assert list(files_holding("cdp/export", home)), "the search itself finds what Dagster keeps"
+    assert run.status == (DagsterRunStatus.SUCCESS if ends == "delivered" else DagsterRunStatus.FAILURE)
+    delivered = sign_in.place.files()
+    assert bool(delivered) is (ends == "delivered")
+
+    secrets = sign_in.told(environ)
+    assert secrets
+    assert _files_holding(["cdp/export"], home), "the search itself finds what Dagster keeps"
+    ledger = {file.name for file in home.glob("ledger.db*")}
+    assert ledger & {file.name for file in _files_holding(["orders_out"], home)}, "and what the ledger keeps"
+    assert _files_holding([*secrets, *filter(None, [sign_in.identifier])], tmp_path) == []
+    store = sign_in.place.open()
+    for path in delivered:
+        assert not holds(store.read(path) or b"", secrets)
     printed = capfd.readouterr()
-    for secret in (identity.secret_access_key, identity.access_key_id):
-        assert list(files_holding(secret, tmp_path)) == []
-        assert secret not in printed.out + printed.err
+    assert caplog.messages
+    said = "\n".join([printed.out, printed.err, *caplog.messages, *(str(event) for event in result.all_events)])
+    assert not holds(said.encode(), secrets)
+
+
+def _declare(root: Path, connection: dict[str, object]) -> None:
+    deltalake.write_deltalake(root / "data" / "orders", pa.table({"id": [1, 2, 3]}))
+    for name, declared in {
+        "environment.yaml": {"name": "acme"},
+        "datasets/orders.yaml": {"source": {"format": "delta", "uri": "data/orders"}, "key": ["id"]},
+        "connections/out.yaml": {name: value for name, value in connection.items() if value is not None},
+        "exports/orders_out.yaml": {"kind": "dataset", "connection": "out", "datasets": ["orders"]},
+    }.items():
+        path = root / "catalog" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(declared), encoding="utf-8")
+
+
+def _files_holding(secrets: Sequence[str], place: Path) -> list[Path]:
+    files = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
+    return [path for path in files if holds(path.read_bytes(), secrets)]
+
+
+@pytest.mark.parametrize("before", ["", "x", "xy", "xyz"])
+def test_the_search_finds_every_form(before: str) -> None:
+    secret = "s3cr+t/of=exporter"
+    for form in (secret, quote(secret, safe=""), base64.b64encode((before + secret + "after").encode()).decode()):
+        assert holds(f"{before}{form}".encode(), [secret])
+    assert not holds(base64.b64encode(b"something else altogether"), [secret])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from pydantic import ValidationError
@@ -23,12 +24,13 @@ from cdp_exports.entities.azure_connection import AdlsConnection, AzureBlobConne
 from cdp_exports.entities.capabilities import Proof, capabilities_of
 from cdp_exports.entities.connection import CONNECTION
 from cdp_exports.errors import DeclarationError, DestinationRefused, TransientError
-from cdp_exports_tests.destinations.far import LONG, azure
+from cdp_exports_tests.destinations.far import LONG, SHORT, azure
 from cdp_exports_tests.destinations.opened import IMPATIENT
 from cdp_exports_tests.destinations.opened_azure import open_container, open_with_sas
 from cdp_exports_tests.destinations.test_faults import upload
 from cdp_exports_tests.destinations.test_refusals import CALLS, Call, failure
 from cdp_exports_tests.servers.azurite import ACCOUNT, KEY, Container, shared_access_signature
+from cdp_exports_tests.servers.faults import Fault, FaultProxy
 
 SECRET = "secret-of-the-application"
 TOKEN = "token-that-the-authority-gave"
@@ -332,3 +334,15 @@ class TestSharedAccessSignature:
         other = base64.b64encode(b"another key".ljust(64, b"=")).decode()
         destination = open_with_sas(container, shared_access_signature(key=other))
         assert "is wrong" in failure(azure(container), destination.probe, DestinationRefused)
+
+    def test_it_is_not_logged(self, container: Container, caplog: pytest.LogCaptureFixture) -> None:
+        """What is sent again after a cut is logged by default, with its address."""
+        caplog.set_level(logging.DEBUG)
+        token = shared_access_signature()
+        with FaultProxy("127.0.0.1", container.port) as way:
+            way.faults = [Fault("reset", when=b"comp=block", after=10, times=1)]
+            url = container.via(way.url)
+            upload(open_container(container, url=url, environ={"SAS": token}, account_key=None, sas_token={"env": "SAS"}), SHORT)
+            assert way.fired
+        assert any("Retrying" in said and "sig=..." in said for said in caplog.messages)
+        assert parse_qs(token)["sig"][0] not in unquote(" ".join(caplog.messages))

@@ -81,6 +81,10 @@ class GoogleFace:
             }
         )
 
+    def tokens(self) -> list[str]:
+        """All that were given."""
+        return list(self._tokens)
+
     def revoke(self) -> None:
         """No token given so far is accepted any more."""
         self._tokens.clear()
