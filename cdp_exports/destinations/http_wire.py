@@ -141,4 +141,5 @@ def _reason(said: object, change: Change) -> str:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    """In ASCII: some take U+2028 and its like for the end of a line."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))

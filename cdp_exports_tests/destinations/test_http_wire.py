@@ -146,7 +146,7 @@ def test_who_is_named_twice_counts_once() -> None:
 def test_a_request(endpoint: Endpoint, format: Format, compression: str) -> None:
     declared: dict[str, Any] = {"format": format, "compression": compression, "headers": {"X-Api-Key": {"env": "API_KEY"}}}
     destination = open_endpoint(endpoint, environ={"API_KEY": "k"}, **declared)
-    assert destination.send("Été", Batch("batch-1", [MEMBER, Change("exited", {"id": "é"})])) == Answered()
+    assert destination.send("Été", Batch("batch-1", [MEMBER, Change("exited", {"id": "é\u2028"})])) == Answered()
     [request] = endpoint.state()["requests"]
     headers = request["headers"]
     assert request["path"] == "/audiences"
@@ -154,10 +154,10 @@ def test_a_request(endpoint: Endpoint, format: Format, compression: str) -> None
     assert headers["x-api-key"] == "k"
     assert headers["content-type"] == {"ndjson": "application/x-ndjson", "json": "application/json"}[format]
     assert headers.get("content-encoding") == (None if compression == "none" else "gzip")
-    items = '{"status":"entered","values":{"id":"7","email":"ann@example.com"}}', '{"status":"exited","values":{"id":"é"}}'
+    items = '{"status":"entered","values":{"id":"7","email":"ann@example.com"}}', r'{"status":"exited","values":{"id":"\u00e9\u2028"}}'
     expected = {
-        "ndjson": "\n".join(['{"type":"audience.changed","audience":"Été"}', *items, ""]),
-        "json": f'{{"type":"audience.changed","audience":"Été","data":[{",".join(items)}]}}',
+        "ndjson": "\n".join([r'{"type":"audience.changed","audience":"\u00c9t\u00e9"}', *items, ""]),
+        "json": rf'{{"type":"audience.changed","audience":"\u00c9t\u00e9","data":[{",".join(items)}]}}',
     }
     assert request["text"] == expected[format]
 
