@@ -13,6 +13,7 @@ from cdp_exports.catalog.contracts import kept_contracts, read_contracts
 from cdp_exports.catalog.eligibility import ineligible_exports, ineligible_segments
 from cdp_exports.catalog.finding import Finding, of_dataset, of_segment
 from cdp_exports.catalog.folders import shared_folders, state_among_deliveries
+from cdp_exports.catalog.model_json import not_describable
 from cdp_exports.catalog.public_keys import unusable_keys
 from cdp_exports.catalog.references import Names, cycles, sound
 from cdp_exports.catalog.shared_audiences import shared_audiences
@@ -39,6 +40,7 @@ def check(catalog: Catalog, names: Names) -> Iterator[Finding]:
         state_among_deliveries(catalog),
         beyond_capacity(catalog),
         misdirected(catalog),
+        not_describable(catalog),
         unusable_keys(catalog),
         kept_contracts(catalog.datasets),
         idle_consent(catalog),

@@ -13,6 +13,7 @@ from cdp_exports.catalog.finding import Finding, of_export
 from cdp_exports.catalog.places import Place, below, shown
 from cdp_exports.entities.capabilities import capabilities_of
 from cdp_exports.entities.export import DatasetExport, SegmentExport
+from cdp_exports.entities.model_json import NAME, model_path
 from cdp_exports.entities.templates import folder_pattern, holds_time, member_folder
 from cdp_exports.errors import DeclarationError
 
@@ -30,10 +31,13 @@ class _Folder:
 
     place: Place
     member: _Member
-    shared: bool
+    shared: bool = False
+    describes: bool = False  # it is no folder but the export's `model.json`, which may stand among its members
 
     def refuses(self, inner: _Folder) -> bool:
         """Whether the other must not stand here, or below."""
+        if inner.describes and inner.member.export == self.member.export:
+            return False
         return inner.member != self.member and (not self.shared or (not inner.shared and inner.place == self.place))
 
 
@@ -48,6 +52,9 @@ def shared_folders(catalog: Catalog) -> Iterator[Finding]:
     for export_id, export in catalog.exports.items():
         if (place := places.get(export.connection)) is None or capabilities_of(catalog.connections[export.connection].type).members:
             continue
+        if export.model_json:
+            path = model_path(export.path, _values(catalog.environment.name, export_id, export, ""))
+            folders.append(_Folder(below(place, path), _Member(export_id, 0, NAME), describes=True))
         for index, name in enumerate(export.members):
             member, values = _Member(export_id, index, name), _values(catalog.environment.name, export_id, export, name)
             try:

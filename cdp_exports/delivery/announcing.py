@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cdp_exports.delivery import manifest
+from cdp_exports.delivery.model_json import put_model
 
 if TYPE_CHECKING:
     from cdp_exports.delivery.member import Member
@@ -17,8 +18,15 @@ if TYPE_CHECKING:
 
 
 def announce(member: Member, destination: FileDestination, delivery: Delivery, document: bytes) -> None:
-    """Say what fixed names hold now: `document` is the delivery's manifest. A delivery that a later one has followed is no news."""
+    """Say what is there now: `document` is the delivery's manifest. A delivery that a later one has followed is no news."""
     latest = manifest.latest_of(delivery.pin)
+    if latest is None and not member.export.model_json:
+        return
     last = member.last_committed()
-    if latest is not None and (last is None or last.export_time <= delivery.export_time):
+    if last is not None and last.export_time > delivery.export_time:
+        return
+    if latest is not None:
         destination.put(latest, document)
+    if member.export.model_json and destination.place == member.destination.place:
+        files = manifest.files_of(manifest.decode(document, destination.uri(manifest.path_of(delivery.pin))), delivery.pin.folder)
+        put_model(member, destination, delivery.model_copy(update={"files": files}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from cdp_exports.delivery.model_json import refuse_if_foreign
 from cdp_exports.errors import Occupied
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ def claim(member: Member, destination: FileDestination, folder: str) -> None:
     """Own the folder, or find that we do; an export or member renamed with `formerly` keeps its folder and puts its new name there.
 
     Raises:
-        Occupied: another environment, export or member owns it.
+        Occupied: another environment, export or member owns it, or a `model.json` that is not the export's stands where that goes.
     """
+    _refuse_foreign_model(member, destination)
     mine = {"environment": member.environment, "export": member.export_id, "member": member.id}
     content = json.dumps(mine).encode()
     while not destination.create(_path(folder), content):
@@ -36,8 +38,9 @@ def refuse_if_occupied(member: Member, destination: FileDestination, folder: str
     """Ask without claiming.
 
     Raises:
-        Occupied: another environment, export or member owns the folder.
+        Occupied: as `claim`.
     """
+    _refuse_foreign_model(member, destination)
     owner = owner_of(destination, folder)
     if owner is not None:
         _refuse(member, destination, folder, owner)
@@ -63,6 +66,11 @@ def _refuse(member: Member, destination: FileDestination, folder: str, owner: di
         next_step="Give this export another `path` or connection folder; if it was only renamed, declare its old id as `formerly`;"
         f" if that owner is gone for good, remove what it delivered there and {destination.uri(_path(folder))}.",
     )
+
+
+def _refuse_foreign_model(member: Member, destination: FileDestination) -> None:
+    if member.export.model_json:
+        refuse_if_foreign(member, destination)
 
 
 def _path(folder: str) -> str:

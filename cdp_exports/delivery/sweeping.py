@@ -13,6 +13,7 @@ from cdp_exports.delivery import manifest
 from cdp_exports.delivery.holding import Holding, holding_if_free
 from cdp_exports.delivery.lasting import came_late, is_expired, replaced_by
 from cdp_exports.delivery.member import Member
+from cdp_exports.delivery.model_json import put_model
 from cdp_exports.errors import CameLate, CdpExportsError
 
 if TYPE_CHECKING:
@@ -119,4 +120,6 @@ def _sweep_delivered(member: Member, held: Holding) -> int:
         assert delivery.attempt_id is not None
         ledger.removed(delivery.attempt_id, paths)
         expired += 0 if delivery.id in replaced else len(paths)
+    if expired and member.export.model_json:
+        put_model(member, member.destination)
     return expired

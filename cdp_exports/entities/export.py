@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, TypeAdapter, ValidationInfo, field_validator, model_validator
 
-from cdp_exports.entities import mapping
+from cdp_exports.entities import mapping, model_json
 from cdp_exports.entities.cadence import Cadence
 from cdp_exports.entities.file_format import CsvFormat, Format, ParquetFormat
 from cdp_exports.entities.layouts import LayoutName, completed
@@ -15,6 +15,8 @@ from cdp_exports.entities.mapping import Limits, Projection, Status
 from cdp_exports.entities.model import Declared, Id, Owner, Several, Word, each_once
 from cdp_exports.entities.presets import PresetName
 from cdp_exports.entities.templates import check_audience_name, check_file_name, check_path, holds_time
+
+_SHAPE = {"kind", "mode", "changes", "format", "path", "overwrite"}
 
 
 class _Export(Declared):
@@ -39,6 +41,9 @@ class _Export(Declared):
 
     overwrite: bool = False
     """Deliveries may replace each other's files under the same names: neither `path` nor `file_name` holds the whole export time."""
+
+    model_json: bool = False
+    """Describe what was delivered in a `model.json` of the Common Data Model, in the folder that the members share."""
 
     on_history_lost: Literal["fail", "full"] = "fail"
     """What to do when what the increment needs is gone: fail and say so, or deliver everything."""
@@ -87,6 +92,12 @@ class _Export(Declared):
             raise ValueError("`overwrite` has no meaning where `path` or `file_name` holds the export time; leave one of them out")
         if self.overwrite and any(unique in self.file_name for unique in ("{delivery}", "{attempt}")):
             raise ValueError("`overwrite` needs a `file_name` that is always the same, for example `file_name: latest`")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_described(self) -> Self:
+        if self.model_json and (found := model_json.problems(self.model_dump(mode="json", include=_SHAPE))):
+            raise ValueError(f"`model_json`: {'; '.join(found)}")
         return self
 
     @classmethod

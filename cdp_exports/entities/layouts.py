@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
+from cdp_exports.entities.macros import translated
+from cdp_exports.entities.model_json import problems
 from cdp_exports.entities.presets import PRESETS
 
 LayoutName = Literal["default", "adobe", "customer_insights"]
@@ -52,7 +54,17 @@ def completed(declared: object) -> object:
     if defaults is None:
         return given
     values = {"path": defaults.path, **({"file_name": defaults.file_name} if defaults.file_name else {})}
-    return {**values, **given, "format": _format(defaults.format, given["format"]) if "format" in given else dict(defaults.format)}
+    options = _format(defaults.format, given["format"]) if "format" in given else dict(defaults.format)
+    settled = {**values, **given, "format": options}
+    return {"model_json": True, **settled} if _has_model_json(settled) else settled
+
+
+def _has_model_json(export: Mapping[str, Any]) -> bool:
+    """Customer Insights writes one beside what it exports; here it is left out where it could not be true."""
+    try:
+        return export.get("layout") == "customer_insights" and not problems({**export, "path": translated(export["path"])})
+    except (AttributeError, TypeError, ValueError):  # for the models to tell
+        return False
 
 
 def _defaults(given: Mapping[str, object]) -> Layout | None:
