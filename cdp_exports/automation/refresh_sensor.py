@@ -35,6 +35,7 @@ from cdp_exports.automation.reads import Reads
 from cdp_exports.automation.switches import schedules_on
 from cdp_exports.automation.waiting import Upstreams, judge, skipped, tell, upstreams
 from cdp_exports.catalog.catalog import Catalog
+from cdp_exports.catalog.still import still_declared
 from cdp_exports.entities.cadence import Cadence
 from cdp_exports.entities.export import DatasetExport, SegmentExport
 from cdp_exports.ledger.due import Due
@@ -165,9 +166,13 @@ class Tick:
         return [one for key, one in keys.items() if key in launched]
 
     def _ask(self, one: Due) -> None:
-        if len(self.requests) < LAUNCHES:
-            request = run_request(self.catalog, one.export, one.export_time, self._members(one), run_key=_run_key(one))
-            self.requests.append((one, request))
+        if len(self.requests) >= LAUNCHES:
+            return
+        members = still_declared(self.catalog, one.export, self._members(one))
+        if not members:
+            self._drop(one, "removed")
+            return
+        self.requests.append((one, run_request(self.catalog, one.export, one.export_time, members, run_key=_run_key(one))))
 
     def _drop(self, one: Due, reason: str, upstream: Upstreams | None = None, instead: Due | None = None) -> None:
         records = skipped(one, reason, self.sensor, self.now, upstream, instead.export_time if instead else None)
@@ -247,7 +252,9 @@ class Tick:
         if verdict == "wait":
             self.said.append(f"{one.export} is due and waits for the run {', '.join(upstream.running)}.")
         elif verdict == "run":
-            if before is None or before.state == "dropped" or not one.seen.items() <= before.seen.items():
+            if not still_declared(self.catalog, one.export, one.members):
+                self.said.append(f"{one.export} was removed; load the code location again.")
+            elif before is None or before.state == "dropped" or not one.seen.items() <= before.seen.items():
                 request = self.ledger.request(
                     self.environment, one.export, export.formerly, cause="refresh", members=one.members, seen=one.seen
                 )

@@ -11,6 +11,7 @@ from cdp_exports.automation.gaps import note_missed
 from cdp_exports.automation.holding import hold
 from cdp_exports.automation.implicit_job import IMPLICIT_ASSET_JOB
 from cdp_exports.catalog.catalog import Catalog
+from cdp_exports.catalog.still import still_declared
 from cdp_exports.entities.cadence import Cadence
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.ledger.ledger import Ledger
@@ -35,13 +36,16 @@ def _schedule(catalog: Catalog, export_id: str, cadence: Cadence) -> ScheduleDef
         tick = context.scheduled_execution_time
         if not cadence.contains(tick):
             return SkipReason(f"{tick:%Y-%m-%d %H:%M} is outside this schedule's start and end.")
+        members = still_declared(catalog, export_id, export.members)
+        if not members:
+            return SkipReason(f"{export_id} was removed; load the code location again.")
         ledger = open_ledger(catalog.environment, context.instance)
         note_missed(catalog, ledger, context.instance, export_id, cadence, ExportTime(tick))
         export_time = _name_tick(catalog, export_id, ExportTime(tick), ledger)
         if held := hold(catalog, ledger, context.instance, export_id, export_time):
             return SkipReason(held)
         context.instance.add_dynamic_partitions(partitions, [str(export_time)])
-        return run_request(catalog, export_id, export_time, export.members, run_key=str(ExportTime(tick)))
+        return run_request(catalog, export_id, export_time, members, run_key=str(ExportTime(tick)))
 
     return ScheduleDefinition(
         name=op_name(catalog.environment.name, export_id),

@@ -61,6 +61,7 @@ def skipped(
             "Its schedule was switched off, ended or removed while it waited.",
             "Nothing to do: the next delivery takes its rows along.",
         ),
+        "removed": ("It was removed from the catalog before it ran.", "Nothing to do. What was delivered before stays."),
         "covered_by": (f"It waited for a refresh; its rows go with {instead}.", "Nothing to do: nothing is missing."),
     }[reason]
     return [

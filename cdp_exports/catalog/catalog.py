@@ -24,6 +24,8 @@ class Catalog:
     datasets: Mapping[str, Dataset]
     segments: Mapping[str, Segment]
     exports: Mapping[str, DatasetExport | SegmentExport]
+    folder: Path | None = None
+    """Where its files are; None of one that was put together in Python."""
 
     @cached_property
     def dataset_exports(self) -> Mapping[str, DatasetExport]:

@@ -50,10 +50,11 @@ def find_catalog(environ: Mapping[str, str]) -> Path:
     )
 
 
-def load(folder: Path, instead: Mapping[str, bytes] | None = None) -> Catalog:
+def load(folder: Path, instead: Mapping[str, bytes | None] | None = None) -> Catalog:
     """The catalog in a folder, every reference in it checked.
 
-    `instead`: what some of its files would hold, such as `exports/orders.yaml`, to judge a change before it is written.
+    `instead`: what some of its files would hold, such as `exports/orders.yaml`, to judge a change before it is written; None of one
+    that would be gone.
 
     Raises:
         DeclarationError: with all problems of all files.
@@ -70,7 +71,7 @@ def load(folder: Path, instead: Mapping[str, bytes] | None = None) -> Catalog:
 class _Loading:
     """One pass over the files. Lines are looked up only in files with problems."""
 
-    def __init__(self, folder: Path, instead: Mapping[str, bytes]) -> None:
+    def __init__(self, folder: Path, instead: Mapping[str, bytes | None]) -> None:
         self._folder = folder
         self._instead = instead
         self._problems: list[Problem] = []
@@ -96,7 +97,7 @@ class _Loading:
         # with a wrong environment.yaml the other rules are still judged, in one that no catalog can have and that allows most
         known = environment or Environment.model_construct(name="?", audience="accounts")
         self._declared["exports"] = settled_exports(self._declared["exports"], self._declared["connections"])
-        catalog = Catalog(self._folder.parent, known, **self._declared)
+        catalog = Catalog(self._folder.parent, known, **self._declared, folder=self._folder)
         for finding in check(catalog, self._names):
             self._refuse_at(finding.file, [(finding.at, finding.message)])
         if self._problems:
@@ -114,6 +115,8 @@ class _Loading:
     def _objects(self, kind: str) -> None:
         for entry in self._entries(self._folder / kind):
             file = f"{kind}/{entry.name}"
+            if self._instead.get(file, b"") is None:
+                continue
             name, suffix = Path(entry.name).stem, Path(entry.name).suffix
             if suffix not in (".yaml", ".yml") or entry.is_dir():
                 self._refuse(file, f"Only files `<id>.yaml` belong in {kind}/; one object a file.")

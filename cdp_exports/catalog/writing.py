@@ -37,6 +37,20 @@ def replace_files(contents: Mapping[Path, bytes]) -> None:
         ) from None
 
 
+def remove_file(file: Path) -> None:
+    """Delete a file of a catalog.
+
+    Raises:
+        DeclarationError: it cannot be deleted.
+    """
+    try:
+        file.unlink()
+    except OSError as error:
+        raise DeclarationError(
+            f"{file} cannot be deleted: {error.strerror}.", next_step="Check the rights on the catalog's folder."
+        ) from None
+
+
 def _partial(file: Path) -> Path:
     file = file.resolve()
     return file.with_name(f".{file.name}.partial")

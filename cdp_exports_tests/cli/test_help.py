@@ -22,6 +22,7 @@ COMMANDS = {
     "show",
     "history",
     "schedule",
+    "remove",
     "plan",
     "explain",
     "verify",
