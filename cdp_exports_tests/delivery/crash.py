@@ -30,7 +30,11 @@ LEDGER_STEPS = {
     "cover",
     "removed",
     "release",
+    "begin_batch",
+    "end_batch",
+    "commit_batches",
 }
+AUDIENCE_STEPS = {"prepare", "send", "outcome"}
 DESTINATION_STEPS = {"create", "open", "delete", "put"}
 WRITER_STEPS = {"write", "close"}
 
@@ -73,12 +77,13 @@ def run(folder: Path, export_time: str, steps: Steps) -> Outcome:
     """Deliver in this process."""
     world = World(folder)
     context = world.context
-    destination = Watched(world.destination, DESTINATION_STEPS, steps)
+    open_files, open_audience = context.open_destination, context.open_audience
     state = Watched(context.open_state(), DESTINATION_STEPS, steps)
     world.__dict__["context"] = replace(
         context,
         ledger=Watched(context.ledger, LEDGER_STEPS, steps),  # type: ignore[arg-type]
-        open_destination=lambda _: destination,  # type: ignore[arg-type, return-value]
+        open_destination=lambda connection: Watched(open_files(connection), DESTINATION_STEPS, steps),  # type: ignore[arg-type, return-value]
+        open_audience=lambda connection: Watched(open_audience(connection), AUDIENCE_STEPS, steps),  # type: ignore[arg-type, return-value]
         open_state=lambda: state,  # type: ignore[arg-type, return-value]
     )
     return world.deliver_after_lease(export_time, run_id=f"run-{os.getpid()}")

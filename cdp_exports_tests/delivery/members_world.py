@@ -19,7 +19,6 @@ from cdp_exports_tests.delivery.test_any_sequence import Dying
 from cdp_exports_tests.delivery.world import World
 
 CONNECTION = {"type": "http", "url": "https://receiver.example", "signing_secret": {"env": "NOT_NEEDED_HERE"}}
-STEPS = LEDGER_STEPS | {"begin_batch", "end_batch", "commit_batches"}
 
 
 @dataclass
@@ -54,7 +53,9 @@ class MembersWorld(SegmentWorld):
         """The ledger or the state folder is the last thing this process touches, after `life` steps."""
         context, left = self.context, [life]
         state = Dying(context.open_state(), DESTINATION_STEPS, left)
-        self.__dict__["context"] = replaced(context, self.audiences, ledger=Dying(context.ledger, STEPS, left), open_state=lambda: state)
+        self.__dict__["context"] = replaced(
+            context, self.audiences, ledger=Dying(context.ledger, LEDGER_STEPS, left), open_state=lambda: state
+        )
         try:
             yield
         finally:

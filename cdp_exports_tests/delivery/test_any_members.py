@@ -41,14 +41,14 @@ class AnyMembers(RuleBasedStateMachine):
     )
     def begin(self, chosen: Chosen, told_by: tuple[str, ...], repeat: Repeat, tells: bool, consent: bool, batch_max: int) -> None:
         hurry(60.0)
-        self.clock, self.rules = 0, dict[str, Any]()
+        self.clock, self.truths = 0, dict[str, Any]()
         sends = "true"
         if told_by == ("EMAIL",):
             sends += " AND coalesce(lower(trim(p.email)), '') <> ''"
-            self.rules["one_of"] = "lower(trim(p.email))"
+            self.truths["one_of"] = "lower(trim(p.email))"
         if consent:
             sends += " AND p.id IN (SELECT id FROM head WHERE opt_in)"
-        self.rules["sends"] = sends
+        self.truths["sends"] = sends
         self.world = MembersWorld.receiving(
             Path(tempfile.mkdtemp()),
             Audiences(told_by=told_by, repeat=repeat, tells=tells, batch_max=batch_max),
@@ -137,7 +137,7 @@ class AnyMembers(RuleBasedStateMachine):
     def check(self, outcome: Outcome) -> None:
         if outcome.delivery is None or not outcome.sent:
             return
-        truth, audiences = self.world.should_hold(outcome.delivery, **self.rules), self.world.audiences
+        truth, audiences = self.world.should_hold(outcome.delivery, **self.truths), self.world.audiences
         held = {identity: values for identity, values in self.world.held.items() if identity not in audiences.rejects}
         assert held == {**STRANGERS, **{identity: values for identity, values in truth.items() if identity not in audiences.rejects}}
         counts = outcome.delivery.counts
@@ -160,7 +160,7 @@ class AnyMembers(RuleBasedStateMachine):
             assert last.delivery is not None
             assert last.delivery.counts is not None
             assert last.delivery.counts.movement is not None
-            assert last.delivery.counts.movement.held == len(self.world.should_hold(last.delivery, **self.rules))
+            assert last.delivery.counts.movement.held == len(self.world.should_hold(last.delivery, **self.truths))
             assert self.world.member.unsettled_batches() == []
         finally:
             self.world.ledger.close()

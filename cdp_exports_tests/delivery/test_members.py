@@ -96,7 +96,7 @@ def test_rejected_members_are_sent_again_until_they_are_taken(world: MembersWorl
 
 def test_a_rejected_exit_is_sent_again(world: MembersWorld) -> None:
     delivered(world, 0)
-    refused = sorted(world.held)[0]
+    refused = min(world.held)
     number = int("".join(filter(str.isdigit, refused)))
     world.audiences.rejects = {refused}
     world.remove("people", f"id = {number}")
@@ -144,9 +144,7 @@ def test_everybody_is_sent_again_on_demand_and_strangers_stay(world: MembersWorl
     delivered(world, 0)
     stranger = '["stranger@x"]' if world.audiences.told_by == ("EMAIL",) else "[1000]"
     world.audiences.held[SEGMENT][stranger] = {}
-    lost = sorted(world.held)[0]
-    if lost == stranger:
-        lost = sorted(world.held)[1]
+    lost = min(identity for identity in world.held if identity != stranger)
     del world.audiences.held[SEGMENT][lost]  # the receiver lost somebody
     world.remove("people", "id = 7")
     outcome = delivered(world, 1, full=True)
@@ -190,7 +188,9 @@ def test_consent_withdrawn_between_two_attempts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", ["lost_before", "lost_after", "killed_before", "killed_after", "nonsense"])
-@pytest.mark.parametrize(("repeat", "tells"), [(Repeat.HARMLESS, False), (Repeat.BY_KEY, False), (Repeat.UNKNOWN, True), (Repeat.UNKNOWN, False)])
+@pytest.mark.parametrize(
+    ("repeat", "tells"), [(Repeat.HARMLESS, False), (Repeat.BY_KEY, False), (Repeat.UNKNOWN, True), (Repeat.UNKNOWN, False)]
+)
 def test_a_batch_in_doubt(tmp_path: Path, fault: str, repeat: Repeat, tells: bool) -> None:
     """The very same batch again where that does no harm; else the receiver is asked; else a person is."""
     hurry()
