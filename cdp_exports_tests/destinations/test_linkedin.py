@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from cdp_exports.entities.connection import CONNECTION, TYPES
 from cdp_exports.errors import DestinationRefused, NotApplied, TransientError
 from cdp_exports_tests.destinations.opened_linkedin import batch, entering, hashed, open_ads
 from cdp_exports_tests.servers.linkedin import LinkedIn, Trouble
-from cdp_exports_tests.servers.linkedin_book import ACCESS, ACCOUNT, PLATFORM, Segment
+from cdp_exports_tests.servers.linkedin_book import ACCESS, ACCOUNT, CLIENT, PLATFORM, REFRESH, SECRET, Segment
 
 ANN, BOB, EVE = (hashed(f"{name}@example.com") for name in ("ann", "bob", "eve"))
 
@@ -290,3 +291,13 @@ def _members(capabilities: Capabilities) -> int:
 def test_a_slow_answer_is_waited_for(linkedin: LinkedIn) -> None:
     linkedin.troubles = [Trouble("slow", "/users", seconds=0.2)]
     assert open_ads(linkedin).send("vip", entering(["ann@example.com"])).rejected == ()
+
+
+def test_logs_hold_neither_secrets_nor_members(linkedin: LinkedIn, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    destination = open_ads(linkedin)
+    destination.probe()
+    destination.send("vip", entering(["ann@example.com"]))
+    assert "dmpSegments" in caplog.text, "the client library logs its requests"
+    shown = f"{caplog.text} {destination!r} {destination.place} {destination.uri('vip')}"
+    assert not any(private in shown for private in (ACCESS, CLIENT, SECRET, REFRESH, ANN))
