@@ -24,6 +24,7 @@ from cdp_exports.automation.schedules import export_schedules
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.catalog.load import find_catalog, load
 from cdp_exports.errors import DeclarationError
+from cdp_exports.monitoring.connections import connection_definitions
 
 
 def build_definitions(catalog: Catalog | Path | str) -> dg.Definitions:
@@ -44,7 +45,7 @@ def build_definitions(catalog: Catalog | Path | str) -> dg.Definitions:
         check_state(catalog, os.environ)
     except DeclarationError as error:
         raise error.with_traceback(None) from None  # Dagster prints every frame; the list of problems is what helps
-    return dg.Definitions(
+    exports = dg.Definitions(
         assets=[*dataset_assets(catalog), *segment_assets(catalog), *(assets_of(catalog, export_id) for export_id in catalog.exports)],
         jobs=launchpad_jobs(catalog),
         schedules=export_schedules(catalog),
@@ -56,6 +57,7 @@ def build_definitions(catalog: Catalog | Path | str) -> dg.Definitions:
         ],
         resources=connection_resources(catalog),
     )
+    return dg.Definitions.merge(exports, connection_definitions(catalog))
 
 
 @dg.definitions

@@ -79,7 +79,7 @@ def test_it_is_listed_scaffolded_and_checked(project: Project) -> None:
     defined = project.dg("list", "defs", "--json")
     assert defined.returncode == 0, defined.stdout + defined.stderr
     keys = {asset["asset_key"] for asset in json.loads(defined.stdout)["assets"]}
-    assert keys == {"datasets/orders", "dataset_exports/orders_to_outbox/orders"}
+    assert keys == {"connections/outbox", "datasets/orders", "dataset_exports/orders_to_outbox/orders"}
 
     (folder / "defs.yaml").write_text(f"type: {TYPE}\nattributes:\n  catalogue: catalog\n", encoding="utf-8")
     refused = project.dg("check", "yaml")
