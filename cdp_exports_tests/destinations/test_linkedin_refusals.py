@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -197,6 +198,15 @@ def test_an_audience_whose_answer_was_lost_is_not_made_twice(linkedin: LinkedIn)
     refused(NotApplied, open_ads(linkedin), "did not answer")
     open_ads(linkedin).send("vip", entering([ANN]))
     assert len(linkedin.book.segments) == 1 and linkedin.book.values("vip") == {hashed(ANN)}
+
+
+def test_an_audience_that_is_deleted_meanwhile(linkedin: LinkedIn) -> None:
+    destination = open_ads(linkedin)
+    destination.prepare("vip")
+    linkedin.book.segments = [replace(linkedin.book.segments[0], id=99999)]  # and another made in its place
+    refused(NotApplied, destination, "it was just made, or someone deleted it")
+    destination.send("vip", entering([ANN]))
+    assert linkedin.book.values("vip") == {hashed(ANN)}
 
 
 def test_nobody_answers() -> None:
