@@ -48,6 +48,10 @@ def chapter() -> Iterator[str]:
             for (name, kind), one in LAYOUTS.items()
         ),
     )
+    yield (
+        "`customer_insights` also means `model_json: true` where a `model.json` can be true: plain CSV, and `mode: full` or a dataset's "
+        "added rows alone."
+    )
     yield "### `preset`\n\nLayouts of segments for the import jobs of e-mail marketing tools."
     yield _table(
         ("preset", "tool", "path", "file_name", "format", "knows people by one of"),
