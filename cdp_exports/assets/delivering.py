@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from dagster import (
@@ -21,6 +22,7 @@ from pydantic import Field
 
 from cdp_exports.assets import events
 from cdp_exports.assets.alive import alive
+from cdp_exports.assets.backfilling import BACKFILL, is_decided, skipped_before
 from cdp_exports.assets.failing import failures_in_a_row
 from cdp_exports.assets.keys import dataset_key, export_key, resource_key, run_tags
 from cdp_exports.assets.opening import step_context
@@ -105,15 +107,18 @@ def _deliver(
     resources = {export.connection: getattr(dagster.resources, resource_key(export.connection))}
     context = step_context(catalog, dagster.instance, resources, watcher.progress)
     unfinished = _unfinished(dagster, catalog, {dataset for member in members for dataset in reads(member)})
-    for ended in deliver(
+    skipped = list(skipped_before(context, export_id, export_time, members)) if BACKFILL in dagster.run.tags else []
+    asked = [member for member in members if member not in {outcome.member for outcome in skipped}]
+    delivered = deliver(
         context,
         export_id,
         export_time,
         run_id=dagster.run.run_id,
-        members=members,
+        members=asked,
         full=DeliveryConfig(**dagster.op_execution_context.op_config).full,
-        known_elsewhere=known_to_dagster(dagster.instance, catalog, export_id, members),
-    ):
+        known_elsewhere=known_to_dagster(dagster.instance, catalog, export_id, asked),
+    )
+    for ended in chain(skipped, delivered if asked else ()):
         outcome = replace(ended, warnings=(*ended.warnings, *unfinished))
         watcher.ended(outcome)
         if outcome.error is not None and outcome.status == "failed":
@@ -123,7 +128,7 @@ def _deliver(
 
 def _unfinished(dagster: AssetExecutionContext, catalog: Catalog, datasets: Collection[str]) -> list[str]:
     """What to say to a person who asks while a dataset is being refreshed: a run by hand does not wait."""
-    if dagster.run.tags.keys() & {"dagster/schedule_name", "dagster/sensor_name", "dagster/backfill"}:
+    if dagster.run.tags.keys() & {"dagster/schedule_name", "dagster/sensor_name", BACKFILL}:
         return []
     keys = {dataset_key(catalog, dataset): dataset for dataset in sorted(datasets)}
     standing = refreshes(dagster.instance, list(keys), active_runs(dagster.instance))
@@ -156,6 +161,8 @@ def _tell(
         yield events.materialization(key, outcome, outcome.delivery, describe, run_id=dagster.run.run_id, attempts=attempts)
     if outcome.status == "skipped":
         dagster.log_event(events.observation(key, outcome))
+        if BACKFILL in dagster.run.tags and is_decided(outcome):
+            yield events.nothing_to_deliver(key, outcome)
     failures = failures_in_a_row(dagster, context, outcome)
     for sentence in (*outcome.warnings, *([str(outcome.error)] if outcome.error else [])):
         dagster.log.warning(sentence)

@@ -12,7 +12,6 @@ from dagster import (
     AssetKey,
     AssetsDefinition,
     AssetSpec,
-    BackfillPolicy,
     In,
     MaterializeResult,
     Nothing,
@@ -29,7 +28,6 @@ from cdp_exports.assets.partitions import export_times
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.entities.capabilities import capabilities_of
 
-ONE_RUN_A_TIME = BackfillPolicy.multi_run(max_partitions_per_run=1)
 CONFIG = DeliveryConfig.to_config_schema()
 IN = In(Nothing)
 OUT = Out(Nothing, is_required=False)
@@ -73,8 +71,7 @@ def export_assets(
         keys_by_output_name={member: spec.key for member, spec in members.items()},
         check_specs_by_output_name=checks,
         specs=list(members.values()),
-        can_subset=True,
-        backfill_policy=ONE_RUN_A_TIME,
+        can_subset=True,  # no backfill policy: a run for each partition. With one, even of one a run, Dagster names it no partition
     )
 
 

@@ -14,7 +14,7 @@ from cdp_exports.delivery.audience_rows import evaluated
 from cdp_exports.delivery.chains import Plan, refuse_if_ledger_is_behind
 from cdp_exports.delivery.context import Context
 from cdp_exports.delivery.dataset_rows import dataset_reading
-from cdp_exports.delivery.ending import committed, ended, recorded, unexpected
+from cdp_exports.delivery.ending import committed, ended, passed, recorded, unexpected
 from cdp_exports.delivery.holding import Holding, holding
 from cdp_exports.delivery.keeping import keep_in_order
 from cdp_exports.delivery.limits import LimitState, limits_of, refuse_below, refuse_over
@@ -60,9 +60,11 @@ def deliver(
     """
     chosen = members_of(context, export_id, members)
     environment = context.catalog.environment.name
-    there = [outcome for member in chosen if (outcome := recorded(member, export_time)) is not None]
-    if len(there) == len(chosen):
-        yield from there
+    there = [(member, recorded(member, export_time) or passed(member, export_time)) for member in chosen]
+    if all(found for _, found in there):  # whoever delivers now is not waited for
+        for member, found in there:
+            assert found is not None
+            yield ended(member, export_time, found, run_id) if isinstance(found, Skip) else found
         return
     context.ledger.note_time(environment, export_id, export_time)
     try:

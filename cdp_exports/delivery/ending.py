@@ -8,6 +8,7 @@ from pathlib import Path
 from cdp_exports.delivery.limits import LimitState, warnings
 from cdp_exports.delivery.member import Member
 from cdp_exports.delivery.outcome import Outcome
+from cdp_exports.delivery.publishing import covered
 from cdp_exports.delivery.recipients import key_warnings
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import CdpExportsError, Skip, Unexpected
@@ -20,6 +21,14 @@ def recorded(member: Member, export_time: ExportTime) -> Outcome | None:
     if delivery is None or delivery.state is not State.COMMITTED:
         return None
     return committed(member, delivery, sent=False)
+
+
+def passed(member: Member, export_time: ExportTime) -> Skip | None:
+    """Why nothing is left to deliver at an export time that a later one has passed, unless it was begun and not finished."""
+    own, last = member.delivery(export_time), member.last_committed()
+    if last is None or export_time >= last.export_time or (own is not None and own.state is not State.COVERED):
+        return None
+    return covered(str(last.export_time))
 
 
 def unexpected(fault: Exception) -> Unexpected:

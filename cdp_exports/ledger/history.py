@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, Table, insert, select
@@ -12,11 +13,23 @@ from cdp_exports.ledger.records import Delivery, SkipRecord
 from cdp_exports.ledger.tables import deliveries as delivery_rows
 from cdp_exports.ledger.tables import skips
 
+PASSING_BY = ("already_running", "superseded")
+"""Reasons of skips that say nothing of the export time: another run is at it."""
+
 _COLUMNS = [skips.c[name] for name in SkipRecord.model_fields]
 
 
 def skip(connection: Connection, record: SkipRecord) -> None:
     connection.execute(insert(skips).values({name: getattr(record, name) for name in SkipRecord.model_fields}))
+
+
+def skipped(connection: Connection, environment: str, exports: Sequence[str], member: str, export_time: ExportTime) -> SkipRecord | None:
+    """The newest reason why, by rule, nothing was delivered at an export time; that another run was at it is none."""
+    here = skips.c.environment == environment, skips.c.export.in_(exports), skips.c.member == member, skips.c.export_time == export_time
+    by_rule = skips.c.outcome == "skipped", skips.c.reason.not_in(PASSING_BY)
+    newest_first = skips.c.at.desc(), skips.c.id.desc()
+    row = connection.execute(select(*_COLUMNS).where(*here, *by_rule).order_by(*newest_first).limit(1)).mappings().one_or_none()
+    return SkipRecord.model_validate(row) if row else None
 
 
 def newest(connection: Connection, environment: str, export: str | None, limit: int) -> list[Delivery | SkipRecord]:

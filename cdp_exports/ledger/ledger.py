@@ -242,9 +242,11 @@ class Ledger:
         with self._database.read() as connection:
             return files.is_ours(connection, environment, exports, members, target, path)
 
-    def standing(self, environment: str, exports: tuple[str, ...], members: tuple[str, ...]) -> list[tuple[Delivery, datetime]]:
-        """Committed deliveries with files that will not stay (fixed names, or kept for a time) and were not removed yet, the oldest
-        first, each with when its files were written."""
+    def standing(
+        self, environment: str, exports: tuple[str, ...] | None = None, members: tuple[str, ...] | None = None
+    ) -> list[tuple[Delivery, datetime]]:
+        """Committed deliveries (default: of all exports, also those that are declared no more) with files that will not stay (fixed names,
+        or kept for a time) and were not removed yet, the oldest first, each with when its files were written."""
         with self._database.read() as connection:
             written = files.standing(connection, environment, exports, members)
             found = deliveries.by_ids(connection, written)
@@ -295,6 +297,11 @@ class Ledger:
         """Newest export time first."""
         with self._database.read() as connection:
             return history.newest(connection, environment, export, limit)
+
+    def skipped(self, environment: str, exports: tuple[str, ...], member: str, export_time: ExportTime) -> SkipRecord | None:
+        """The newest reason why, by rule, nothing was delivered at an export time; that another run was at it is none."""
+        with self._database.read() as connection:
+            return history.skipped(connection, environment, exports, member, export_time)
 
     # -- what schedules and sensors remember
     def signals(self, environment: str) -> dict[str, Signal]:

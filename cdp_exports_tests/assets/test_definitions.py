@@ -32,7 +32,7 @@ def test_an_export_is_one_step_with_an_asset_for_each_member(tmp_path: Path) -> 
     assert assets.op.name == "acme_both"
     assert assets.op.pool == "acme/outbox"
     assert assets.partitions_def == dg.DynamicPartitionsDefinition(name="acme/both")
-    assert assets.backfill_policy == dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
+    assert assets.backfill_policy is None, "one run for each export time, named by its key"
     assert {check.name for check in assets.check_specs} == {"delivered"}
 
 

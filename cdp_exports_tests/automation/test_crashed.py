@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -46,7 +46,7 @@ def scene_at(root: Path, instance: dg.DagsterInstance) -> Scene:
 
 
 @contextmanager
-def held_up(scene: Scene) -> Iterator[None]:
+def held_up(scene: Scene) -> Generator[None]:
     """Every run waits for its turn."""
     lease = scene.ledger.acquire("acme", "out", run_id="somebody", export_time=LONG_AGO, seconds=3600)
     assert lease is not None
