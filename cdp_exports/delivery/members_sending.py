@@ -90,7 +90,8 @@ class _Sending:
         """Whether what is in the batch was applied and need not be sent again."""
         changes = self._as_sent(batch)
         if changes is not None and self._can.repeat is not Repeat.UNKNOWN:
-            self._send(batch, changes)
+            # an error now says nothing of what became of it then: it stays in doubt, under its key
+            self._keep(batch, self._destination.send(batch.audience, Batch(batch.id, changes)))
             return True
         try:
             answered = self._destination.outcome(batch.audience, Batch(batch.id, changes or ()))
