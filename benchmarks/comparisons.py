@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import profiles, world
+from benchmarks import profiles, uploads, world
 from benchmarks.content import assert_same
 from benchmarks.measuring import Measured, by_turns, run, timed
 from benchmarks.results import Result
@@ -30,17 +30,18 @@ _WAYS = {
 
 @dataclass(frozen=True)
 class Sizes:
-    """Rows of the tables, exports of the catalogs, and how often each measurement is repeated."""
+    """Rows of the tables, exports of the catalogs, size of an upload, and how often each measurement is repeated."""
 
     rows: int
     text_rows: int
     times: int
     exports: tuple[int, int]
+    megabytes: int
     repeats: int
 
 
-FULL_SIZE = Sizes(rows=5_000_000, text_rows=1_000_000, times=10, exports=(10, 1000), repeats=5)
-QUICK = Sizes(rows=200_000, text_rows=100_000, times=10, exports=(10, 100), repeats=1)
+FULL_SIZE = Sizes(rows=5_000_000, text_rows=1_000_000, times=10, exports=(10, 1000), megabytes=256, repeats=5)
+QUICK = Sizes(rows=200_000, text_rows=100_000, times=10, exports=(10, 100), megabytes=64, repeats=1)
 
 
 @dataclass
@@ -56,6 +57,7 @@ class Run:
             "s3": self.s3,
             "text": self.text,
             "growth": self.growth,
+            "uploads": self.uploads,
             "segments": self.segments,
             "loading": self.loading,
         }
@@ -168,6 +170,31 @@ class Run:
         yield _memory(f"memory of the increment of {large:,} rows", grown, f"of {small:,}", ours)
         peak = max(one.peak for one in (*fulls, ours, grown))
         yield Result("largest memory of all", f"{peak / 2**20:,.0f} MiB", "1 GiB", "1,024 MiB", peak / _GIB, 1)
+
+    def uploads(self) -> Iterator[Result]:
+        """Files as deliveries send them, against the client libraries."""
+        megabytes = self.sizes.megabytes
+        sent = uploads.digest(uploads.content() * (megabytes // 8))
+        peaks: list[int] = []
+        with uploads.places() as places:
+            for name, place in places.items():
+                arguments = {"declared": dict(place.declared), "environ": dict(place.environ), "megabytes": megabytes}
+
+                def here(_: int, arguments: dict[str, Any] = arguments) -> Measured:
+                    return run("upload_here", path="here", **arguments)
+
+                def there(_: int, arguments: dict[str, Any] = arguments) -> Measured:
+                    return run("upload_bare", path="there", **arguments)
+
+                ours, floor = by_turns(min(self.sizes.repeats, 3), here, there)
+                stored = uploads.opened(place.declared, place.environ)
+                assert all(uploads.digest(stored.stream(path) or ()) == sent for path in ("here", "there"))
+                stored.delete(["here", "there", "ready"])
+                speeds = [f"{megabytes * 1.048576 / one.seconds:,.0f} MB/s" for one in (ours, floor)]
+                work = f"{megabytes} MiB to {name}, proved"
+                yield Result(work, speeds[0], f"bare {place.client}", speeds[1], floor.seconds / ours.seconds, 0.8, at_least=True)
+                peaks.append(ours.peak)
+        yield Result("largest memory of the uploads", f"{max(peaks) / 2**20:,.0f} MiB", "1 GiB", "1,024 MiB", max(peaks) / _GIB, 1)
 
     def segments(self) -> Iterator[Result]:
         """A segment of the profiles: everybody, then what changed, found in each way."""

@@ -77,7 +77,7 @@ def _memory_gib() -> float:
 _TEXT = """# Benchmarks
 
 ```
-just bench              # all, about five minutes; needs 16 GB of disk
+just bench              # all, about six minutes; needs 16 GB of disk
 just bench --quick      # the same on small tables in a minute: shows that it works, its ratios say little
 just bench --write      # writes this file
 ```
@@ -104,6 +104,10 @@ that does not depend on the order) are equal.
   written by hand. Increments after three commits that inserted, updated and deleted 1 % of the profiles: DuckDB evaluates both
   versions, joins them by key, and looks at why those left who left; here each also keeps what the receiver holds. The three ways
   (`changes`, `touched`, `compared`) answer to what the export and the segment ask for; the profiles change in one half of the files.
+- **Uploads**: from opening a file at a destination that is signed in to its proof: each part hashed, checked by the server on
+  arrival, and what is stored compared with what was sent (S3, GCS, Azure), or read back (SFTP). The bare libraries send the same
+  bytes, which they hold in memory, with their defaults, and prove nothing: `obstore.put`, and asyncssh's `put`. The servers are
+  SeaweedFS, the tests' face of Google Cloud Storage before it, Azurite and OpenSSH. In the end both sides' files are compared.
 - **Memory**: the largest resident size of the delivering process, libraries included.
 - **Code location**: the whole process `dagster definitions validate`, a dataset and a schedule for each export.
 """

@@ -16,8 +16,11 @@ from typing import Any
 
 from benchmarks.profiles import MAPPED, TOLD_APART_BY, WHERE
 from benchmarks.tables import KEY
+from benchmarks.uploads import upload_bare, upload_here
 
 Work = Callable[[], object]
+
+__all__ = ["upload_bare", "upload_here"]
 
 
 def deliver(world: str, export_time: str) -> Work:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import re
 import secrets
 import time
 import uuid
@@ -22,6 +23,7 @@ from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode, urlspli
 
 import pytest
 
+from cdp_exports_tests.servers.crc32c import crc32c, header, joined
 from cdp_exports_tests.servers.seaweedfs import ADMIN, EXPORTER, EXPORTS, READER, Bucket, Identity, SeaweedServer
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ ACCOUNTS = {
     "reader@acme.iam.gserviceaccount.com": READER,
     "admin@acme.iam.gserviceaccount.com": ADMIN,
 }
-_PASSED_BACK = ("etag", "last-modified", "content-range", "content-type")
+_PASSED_BACK = ("etag", "last-modified", "content-range", "content-type", "content-length")
 _PASSED_ON = ("content-type", "range", "if-match", "if-none-match")
 
 
@@ -58,6 +60,8 @@ class GoogleFace:
     url: str = ""
     _tokens: dict[str, Identity] = field(default_factory=dict)
     _keys: dict[str, RSAPrivateKey] = field(default_factory=dict)
+    _parts: dict[str, dict[int, tuple[int, int]]] = field(default_factory=dict)
+    _crcs: dict[tuple[str, str], int] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     def key_file(self, account: str = "exporter@acme.iam.gserviceaccount.com", *, known: bool = True) -> str:
@@ -115,6 +119,20 @@ class GoogleFace:
     def identity(self, authorization: str) -> Identity | None:
         return self._tokens.get(authorization.removeprefix("Bearer "))
 
+    def took(self, path: str, query: dict[str, str], content: bytes, tag: str) -> None:
+        """Remember the checksum of what arrived: Google knows that of all that it stores without reading it again. `tag`: the object's."""
+        if "partNumber" in query:
+            self._parts.setdefault(query["uploadId"], {})[int(query["partNumber"])] = (crc32c(content), len(content))
+        elif "uploadId" in query:
+            parts = self._parts.pop(query["uploadId"])
+            self._crcs[path, tag] = joined([parts[number] for number in sorted(parts)])
+        else:
+            self._crcs[path, tag] = crc32c(content)
+
+    def checksum(self, path: str, tag: str) -> int | None:
+        """None of what did not come through here."""
+        return self._crcs.get((path, tag))
+
     def refusal(self, line: str) -> Refusal | None:
         with self._lock:
             for refusal in self.refusals:
@@ -166,11 +184,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(404, "NoSuchKey")
             return
         status, reply, content = self._ask(self.command, identity, headers, body)
-        if self.command == "HEAD" and status == 200:
-            _, _, stored = self._ask("GET", identity, {}, b"")
-            reply["x-goog-hash"] = f"crc32c={_crc32c(stored)}"
-            self._reply(status, b"", reply | {"Content-Length": str(len(stored))})
-            return
+        url = urlsplit(self.path)
+        tag = {name.lower(): value for name, value in reply.items()}.get("etag", "").strip('"')
+        if self.command in ("PUT", "POST") and status == 200 and "uploads" not in url.query:
+            done = re.search(rb"<ETag>(?:&#34;|&quot;|\")?([^&<\"]+)", content)
+            self.face.took(url.path, dict(parse_qsl(url.query)), body, done[1].decode() if done else tag)
+        elif self.command == "HEAD" and status == 200:
+            crc = self.face.checksum(url.path, tag)
+            reply["x-goog-hash"] = header(crc32c(self._ask("GET", identity, {}, b"")[2]) if crc is None else crc)
         self._reply(status, content, reply)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815 http.server calls them by these names
@@ -189,9 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._upstream.request(method, f"{path}{query and '?'}{query}", body or None, dict(request.headers.items()))
         reply = self._upstream.getresponse()
         content = reply.read()
-        kept = {
-            name: value for name, value in reply.getheaders() if name.lower() in ("etag", "last-modified", "content-range", "content-type")
-        }
+        kept = {name: value for name, value in reply.getheaders() if name.lower() in _PASSED_BACK}
         return reply.status, kept | {"x-goog-generation": "1"}, content
 
     def _refuse(self, status: int, code: str) -> None:
@@ -210,12 +229,6 @@ def _decoded(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def _crc32c(content: bytes) -> str:
-    import google_crc32c
-
-    return base64.b64encode(google_crc32c.Checksum(content).digest()).decode()
-
-
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
@@ -224,12 +237,18 @@ class _Server(ThreadingHTTPServer):
         """Clients that go away in the middle are what some tests are about."""
 
 
+def serve(face: GoogleFace) -> ThreadingHTTPServer:
+    """A server that shows the face on a free port, once it is told to."""
+    server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"face": face}))
+    face.url = f"http://127.0.0.1:{server.server_port}"
+    return server
+
+
 @pytest.fixture(scope="session")
 def google(seaweedfs: SeaweedServer) -> Iterator[GoogleFace]:
     """A face for the whole session (one a worker under xdist)."""
     face = GoogleFace(seaweedfs)
-    server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"face": face}))
-    face.url = f"http://127.0.0.1:{server.server_port}"
+    server = serve(face)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield face
