@@ -147,6 +147,7 @@ class Refused(Exception):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     book: Book
 
     def log_message(self, format: str, *args: object) -> None: ...
