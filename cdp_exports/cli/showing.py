@@ -18,10 +18,12 @@ from cdp_exports.cli.screen import files_said, note, number, show, table, text
 from cdp_exports.cli.segment_tables import MOVEMENT, by_reason, moved
 from cdp_exports.cli.segments import drawn_segment, segment_document
 from cdp_exports.cli.session import Session, session
+from cdp_exports.entities.connection import TYPES
 from cdp_exports.errors import DeclarationError
 
 if TYPE_CHECKING:
     from cdp_exports.catalog.catalog import Catalog
+    from cdp_exports.delivery.member import Member
 
 _NEXT = 5  # coming export times that are shown
 
@@ -91,14 +93,21 @@ def _export_document(opened: Session, export: str) -> Document:
             {
                 "member": member.id,
                 "key": list(member.dataset.key),
-                "way": member.audience.way.value if member.audience else None,
-                "way_reason": member.audience.way_reason if member.audience else None,
+                **_way(member),
                 "last_delivery": delivery_document(last) if (last := member.last_committed()) else None,
                 "open": [entry_document(opened, delivery) for delivery in member.open_deliveries()],
             }
             for member in members
         ],
     }
+
+
+def _way(member: Member) -> Document:
+    if member.audience is None:
+        return {"way": None, "way_reason": None}
+    if member.to_audience:
+        return {"way": "compared", "way_reason": "Those who should be there are compared with whom the receiver holds."}
+    return {"way": member.audience.way.value, "way_reason": member.audience.way_reason}
 
 
 def _drawn(document: Document) -> list[Any]:
@@ -144,13 +153,21 @@ def _declared(document: Document) -> Iterator[tuple[str, str | None]]:
         yield "fields", ", ".join(field["to"] or field["from"] for field in declared["fields"])
         yield "contacts", f"of {declared['project']['dataset']}, {declared['project']['how']}" if declared["project"] else None
         yield "duplicates by", ", ".join(declared["dedupe_by"])
-    yield "layout", declared["layout"] if declared["layout"] != "default" else None
-    yield "preset", declared.get("preset")
-    yield "format", f"{document['format']}, compression: {declared['format']['compression']}"
-    yield "path", declared["path"]
-    yield "file name", declared["file_name"]
+    if TYPES[document["connection_type"]].takes_files:
+        yield from _files(document)
+    else:
+        yield "audience", declared["audience_name"]
     yield "schedule", schedule_said(document)
     yield "next", ", ".join(document["next_export_times"])
     yield "owners", ", ".join(declared["owners"])
     for chain in document["chains"]:
         yield f"key of {chain['member']}", ", ".join(chain["key"])
+
+
+def _files(document: Document) -> Iterator[tuple[str, str | None]]:
+    declared = document["declaration"]
+    yield "layout", declared["layout"] if declared["layout"] != "default" else None
+    yield "preset", declared.get("preset")
+    yield "format", f"{document['format']}, compression: {declared['format']['compression']}"
+    yield "path", declared["path"]
+    yield "file name", declared["file_name"]

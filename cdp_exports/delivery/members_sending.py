@@ -24,6 +24,7 @@ from cdp_exports.destinations.audience import Answered, AudienceDestination, Bat
 from cdp_exports.entities.capabilities import Members, Repeat
 from cdp_exports.errors import DestinationRefused, InDoubt, NotApplied, NotCounted, TransientError
 from cdp_exports.ledger.records import Attempt, BatchState, Delivery, SentBatch
+from cdp_exports.segments.audience import Way
 
 
 def send_members(
@@ -64,7 +65,8 @@ class _Sending:
                 f"{self._reading.expected} members were to be told and {self._rows.total} were read.",
                 next_step="Nothing was sent. Run again; if it repeats, report it.",
             )
-        self._destination.prepare(self._delivery.pin.folder)
+        pin = self._delivery.pin
+        self._destination.prepare(pin.folder, create=pin.mode == "full" or pin.way == Way.RESENT)
         self._rows = self._without(self._settle_doubts())
         if self._rows.total:
             self._write_outbox()

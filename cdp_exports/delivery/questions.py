@@ -44,6 +44,7 @@ class Subject:
     previous: Delivery | None  # that it goes on from; None of a full
     delivered: Delivery | None = None
     withhold: bool = True
+    by_key: bool = False  # of an audience destination: as if it took files, to tell what becomes of each key
 
     @cached_property
     def audience(self) -> Audience | None:
@@ -80,7 +81,7 @@ class Questions:
         limits = limits_of(subject.member)
         folder = self._folder / f"{number}-{subject.member.id}"
         folder.mkdir()
-        if is_to_audience(subject.pin):
+        if is_to_audience(subject.pin) and not subject.by_key:
             return Question(
                 audience=audience,
                 at=subject.export_time.at,

@@ -129,7 +129,7 @@ def judged(member: Member, delivery: Delivery, key: Sequence[str]) -> Standings 
     as_kept = {**delivery.pin.definition, "mode": "incremental"}  # whose evaluation tells the reasons of everybody
     pin = delivery.pin.model_copy(update={"mode": "full", "way": None, "definition": as_kept})
     try:
-        with evaluated([Subject(asked, delivery.export_time, pin, None)], Upstream(context)) as found:
+        with evaluated([Subject(asked, delivery.export_time, pin, None, by_key=True)], Upstream(context)) as found:
             answer = found[member.id].answer
             assert answer.state is not None
             rows, _ = _timeline(answer.state.with_columns(**{held.SEQUENCE: 0}), key)

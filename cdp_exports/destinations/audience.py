@@ -63,9 +63,13 @@ class AudienceDestination(Protocol):
         """The address of an audience (by its name) as a person would open it, or the nearest there is."""
         ...
 
-    def prepare(self, audience: str) -> None:
+    def prepare(self, audience: str, *, create: bool = True) -> None:
         """Find the audience with this name, or create it, and wait until it takes members. Idempotent; called before the first `send`
-        of every attempt."""
+        of every attempt. Not `create`: members were sent to it before, so one that is not there is refused, where that can be told.
+
+        Raises:
+            DestinationRefused: it is no longer there, or cannot be used.
+        """
         ...
 
     def send(self, audience: str, batch: Batch) -> Answered:

@@ -46,7 +46,7 @@ class HttpDestination:
     def uri(self, audience: str) -> str:
         return f"{self.place}#{quote(audience, safe='')}"
 
-    def prepare(self, audience: str) -> None:
+    def prepare(self, audience: str, *, create: bool = True) -> None:
         """Ping the endpoint in the audience's name."""
         self._ping(audience)
 

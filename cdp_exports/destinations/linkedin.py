@@ -87,8 +87,13 @@ class LinkedInDestination:
         """The ad account in Campaign Manager; what stands behind # is for the reader."""
         return f"https://www.linkedin.com/campaignmanager/accounts/{self._account}#{quote(audience, safe='')}"
 
-    def prepare(self, audience: str) -> None:
+    def prepare(self, audience: str, *, create: bool = True) -> None:
         segment = self._find(audience)
+        if segment is None and not create:
+            raise DestinationRefused(
+                f"{self.place}: the audience {audience!r} is no longer there.",
+                next_step="Deliver in full, which makes a new one: `cdp-exports run EXPORT --full`.",
+            )
         if segment is None:
             self._create(audience)
             self._api.sleep(SETTLES)

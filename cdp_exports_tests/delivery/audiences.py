@@ -47,7 +47,9 @@ class Audiences:
     def uri(self, audience: str) -> str:
         return f"{self.place}/{audience}"
 
-    def prepare(self, audience: str) -> None:
+    def prepare(self, audience: str, *, create: bool = True) -> None:
+        if audience not in self.held and not create:
+            raise DestinationRefused("No such audience.", next_step="Send everybody: `--full`.")
         self.held.setdefault(audience, {})
 
     def send(self, audience: str, batch: Batch) -> Answered:
