@@ -54,6 +54,13 @@ def unreadable(place: str) -> TransientError:
     )
 
 
+def no_proxy(place: str) -> DestinationRefused:
+    return DestinationRefused(
+        f"The proxy to {place} that the environment names cannot be used. Nothing was sent.",
+        next_step="Name an http:// or https:// proxy in HTTPS_PROXY or ALL_PROXY, or except the host by NO_PROXY.",
+    )
+
+
 def untaken(error: httpx.TransportError, place: str) -> CdpExportsError:
     """What it means that there was no answer."""
     import httpx

@@ -96,18 +96,23 @@ class Requests:
             **self.credentials,
             **self.signer.headers(key, int(time.time()), body),
         }
-        timeout = httpx.Timeout(self.patience.answer, connect=self.patience.connect)
-        # what is not encrypted goes to this machine itself, never through the environment's proxy
-        proxies = url.startswith("https:")
         try:
-            with (
-                httpx.Client(verify=self.trusted, timeout=timeout, trust_env=proxies, follow_redirects=False) as client,
-                client.stream(method, url, content=body, headers=sent) as response,
-            ):
+            with self._client(url) as client, client.stream(method, url, content=body, headers=sent) as response:
                 content = self._content(response) if response.is_success else b""
                 return Reply(response.status_code, {name.lower(): value for name, value in response.headers.items()}, content)
         except httpx.TransportError as error:
             raise http_errors.untaken(error, self.place) from None
+
+    def _client(self, url: str) -> httpx.Client:
+        import httpx
+
+        timeout = httpx.Timeout(self.patience.answer, connect=self.patience.connect)
+        # what is not encrypted goes to this machine itself, never through the environment's proxy
+        proxies = url.startswith("https:")
+        try:
+            return httpx.Client(verify=self.trusted, timeout=timeout, trust_env=proxies, follow_redirects=False)
+        except (ValueError, ImportError, httpx.InvalidURL):  # the message may quote the proxy's password
+            raise http_errors.no_proxy(self.place) from None
 
     def _content(self, response: httpx.Response) -> bytes:
         """All of it. An answer that says nothing of its length and holds nothing may have been cut."""

@@ -267,6 +267,15 @@ class TestProxies:
             open_endpoint(endpoint).send("a", BATCH)
         assert len(endpoint.held("a")) == 2
 
+    @pytest.mark.parametrize("named", ["socks5://me:proxyword@127.0.0.1:1", "gopher://me:proxyword@127.0.0.1", "http://me:proxyword@[::1"])
+    def test_one_that_cannot_be_used(self, endpoint_with_tls: Endpoint, monkeypatch: pytest.MonkeyPatch, named: str) -> None:
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.setenv("HTTPS_PROXY", named)
+        said = failure(lambda: open_endpoint(endpoint_with_tls).send("a", BATCH), DestinationRefused)
+        assert "cannot be used" in said
+        assert "proxyword" not in said
+
     def test_one_that_refuses(self, endpoint_with_tls: Endpoint, authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
