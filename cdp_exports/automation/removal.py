@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from dagster import AssetKey, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
-from cdp_exports.assets.keys import export_key, partitions_name
+from cdp_exports.assets.keys import FAMILIES, FAMILY, GROUPS, Kind, export_key, partitions_name
 from cdp_exports.automation.waiting import tell
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.entities.export_time import ExportTime
@@ -17,6 +17,7 @@ from cdp_exports.ledger.ledger import Ledger
 from cdp_exports.ledger.records import Lease, SkipRecord
 
 REMOVED = "removed"
+_BY = "cdp-exports remove"
 
 
 @dataclass(frozen=True)
@@ -46,20 +47,53 @@ def withdraw(catalog: Catalog, instance: DagsterInstance, ledger: Ledger, export
     next export time.
     """
     for one in found.due:
-        records = [_record(catalog, ledger, export_id, member, one.export_time, "cdp-exports remove", members) for member in one.members]
+        records = [_record(ledger, one.environment, export_id, member, one.export_time, by=_BY, removed=members) for member in one.members]
         if ledger.drop_due(one, records):
             tell(catalog, instance, records)
     for run in found.queued:
-        instance.report_run_canceling(run, f"{export_id} was removed from the catalog.")
-        instance.report_run_canceled(run)
-        export_time = ExportTime.parse(run.tags["dagster/partition"])
-        records = [
-            _record(catalog, ledger, export_id, member, export_time, run.run_id, members)
-            for member in members_of_run(catalog, export_id, run)
-        ]
-        for record in records:
-            ledger.skip(record)
-        tell(catalog, instance, records)
+        _cancel(catalog, instance, ledger, run, export_id, list(members_of_run(catalog, export_id, run)), members)
+
+
+def withdraw_gone(catalog: Catalog, instance: DagsterInstance, ledger: Ledger, active: Iterable[DagsterRun], kind: Kind) -> list[str]:
+    """The same for queued runs of what is no longer in the catalog, whoever took it out or renamed it; a sentence each."""
+    said: list[str] = []
+    for run in active:
+        if run.status is not DagsterRunStatus.QUEUED or run.tags.get(FAMILY) != FAMILIES[kind]:
+            continue
+        export_id = run.tags.get("cdp/export")
+        if export_id is None or run.tags.get("cdp/environment") != catalog.environment.name:
+            continue
+        asked = [key.path[-1] for key in run.asset_selection or () if key.path[:-1] == [GROUPS[kind], export_id]]
+        declared = catalog.exports[export_id].members if export_id in catalog.exports else ()
+        gone = [member for member in asked if member not in declared]
+        if gone and _cancel(catalog, instance, ledger, run, export_id, asked, gone):
+            said.append(f"{export_id}: run {run.run_id} was withdrawn from the queue, {' and '.join(gone)} was removed.")
+    return said
+
+
+def _cancel(
+    catalog: Catalog,
+    instance: DagsterInstance,
+    ledger: Ledger,
+    run: DagsterRun,
+    export_id: str,
+    members: Collection[str],
+    removed: Collection[str],
+) -> bool:
+    """False: it was launched meanwhile."""
+    now = instance.get_run_by_id(run.run_id)
+    if now is None or now.status is not DagsterRunStatus.QUEUED:
+        return False
+    instance.report_run_canceling(run, f"{export_id} was removed from the catalog, or a part of it.")
+    instance.report_run_canceled(run)
+    export_time = ExportTime.parse(run.tags["dagster/partition"])
+    records = [
+        _record(ledger, catalog.environment.name, export_id, member, export_time, by=run.run_id, removed=removed) for member in members
+    ]
+    for record in records:
+        ledger.skip(record)
+    tell(catalog, instance, records)
+    return True
 
 
 def members_of_run(catalog: Catalog, export_id: str, run: DagsterRun) -> Iterator[str]:
@@ -76,7 +110,7 @@ def _is_of(run: DagsterRun, keys: AbstractSet[AssetKey], environment: str) -> bo
 
 
 def _record(
-    catalog: Catalog, ledger: Ledger, export_id: str, member: str, export_time: ExportTime, by: str, removed: Collection[str]
+    ledger: Ledger, environment: str, export_id: str, member: str, export_time: ExportTime, *, by: str, removed: Collection[str]
 ) -> SkipRecord:
     if member in removed:
         message, next_step = "It was removed from the catalog before it ran.", "Nothing to do. What was delivered before stays."
@@ -84,7 +118,7 @@ def _record(
         message = f"Its run was to deliver {' and '.join(sorted(removed))} too, which was removed from the export."
         next_step = f"The next export time takes its rows along; or `cdp-exports run {export_id} --member {member}` now."
     return SkipRecord(
-        environment=catalog.environment.name,
+        environment=environment,
         export=export_id,
         member=member,
         export_time=export_time,
