@@ -18,6 +18,7 @@ from cdp_exports.assets.state import check_state
 from cdp_exports.automation.counting import counting_sensors
 from cdp_exports.automation.crashed_runs import crashed_runs_sensor
 from cdp_exports.automation.dataset_refresh import dataset_refresh_sensors
+from cdp_exports.automation.expiring import expiry_schedules
 from cdp_exports.automation.launchpad import launchpad_jobs
 from cdp_exports.automation.profile_refresh import profile_refresh_sensors
 from cdp_exports.automation.schedules import export_schedules
@@ -48,7 +49,7 @@ def build_definitions(catalog: Catalog | Path | str) -> dg.Definitions:
     exports = dg.Definitions(
         assets=[*dataset_assets(catalog), *segment_assets(catalog), *(assets_of(catalog, export_id) for export_id in catalog.exports)],
         jobs=launchpad_jobs(catalog),
-        schedules=export_schedules(catalog),
+        schedules=[*export_schedules(catalog), *expiry_schedules(catalog)],
         sensors=[
             *counting_sensors(catalog),
             *dataset_refresh_sensors(catalog),

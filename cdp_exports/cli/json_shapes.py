@@ -340,6 +340,9 @@ SHAPES: Mapping[str, Document] = {
     "replay": _DELIVERIES,
     "resolve": _DELIVERIES,
     "adopt": {"export": "commerce_to_lake", "adopted": {"orders": 7}},
+    "expire": {
+        "deliveries": [{"export": "commerce_to_drop", "member": "orders", "export_time": "202612010200", "connection": "drop", "files": 1}]
+    },
     "check": {
         "environment": "acme",
         "status": "failed",

@@ -11,6 +11,7 @@ from cdp_exports.cli.columns import dataset_columns
 from cdp_exports.cli.demo import demo
 from cdp_exports.cli.destinations import show_destinations
 from cdp_exports.cli.ending import INTERRUPTED, explain, explain_fault
+from cdp_exports.cli.expiring import expire_files
 from cdp_exports.cli.explaining import explain_key
 from cdp_exports.cli.history import history
 from cdp_exports.cli.listing import list_exports
@@ -75,6 +76,7 @@ for command in (
     replay_delivery,
     resolve_delivery,
     adopt_deliveries,
+    expire_files,
     check_connections,
     show_destinations,
     dataset_columns,

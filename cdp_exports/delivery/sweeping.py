@@ -15,14 +15,15 @@ from cdp_exports.delivery.lasting import came_late, is_expired, replaced_by
 from cdp_exports.delivery.member import Member
 from cdp_exports.delivery.model_json import put_model
 from cdp_exports.errors import CameLate, CdpExportsError
+from cdp_exports.ledger.records import Delivery
 
 if TYPE_CHECKING:
     from cdp_exports.destinations.destination import FileDestination
-    from cdp_exports.ledger.records import Attempt, Delivery
+    from cdp_exports.ledger.records import Attempt
 
 
-def sweep(member: Member, held: Holding | None = None) -> int:
-    """Remove them, and open uploads; returns how many delivered files were removed because their time is over.
+def sweep(member: Member, held: Holding | None = None) -> tuple[Delivery, ...]:
+    """Remove them, and open uploads; returns the deliveries whose files were removed because their time is over, as they were.
 
     Other runs write to fixed names: whoever removes there holds the export's lease. Without `held` it is taken where it is needed
     and free. What cannot be removed now stays recorded, and never fails a delivery that is done.
@@ -35,13 +36,13 @@ def sweep(member: Member, held: Holding | None = None) -> int:
         if held is not None:
             return _sweep_held(member, held)
         if not _needs_lease(member):
-            return 0
+            return ()
         with holding_if_free(member.context.ledger, member.environment, member.exports, run_id=f"sweep-{uuid.uuid4()}") as taken:
-            return _sweep_held(member, taken) if taken is not None else 0
+            return _sweep_held(member, taken) if taken is not None else ()
     except CameLate:
         raise
     except CdpExportsError:
-        return 0
+        return ()
 
 
 def _needs_lease(member: Member) -> bool:
@@ -52,7 +53,7 @@ def _needs_lease(member: Member) -> bool:
     return any(delivery.pin.overwrite for delivery, _ in ledger.leftovers(member.environment, member.exports, member.members))
 
 
-def _sweep_held(member: Member, held: Holding) -> int:
+def _sweep_held(member: Member, held: Holding) -> tuple[Delivery, ...]:
     _sweep_lost(member, held)
     return _sweep_delivered(member, held)
 
@@ -102,9 +103,9 @@ def _is_past(member: Member, delivery: Delivery) -> bool:
     return last is not None and last.export_time != delivery.export_time
 
 
-def _sweep_delivered(member: Member, held: Holding) -> int:
+def _sweep_delivered(member: Member, held: Holding) -> tuple[Delivery, ...]:
     """Delivered files that a later delivery took the place of, and those whose time is over. Nothing that another delivery still has."""
-    ledger, expired = member.context.ledger, 0
+    ledger, expired = member.context.ledger, list[Delivery]()
     now, standing = ledger.now(), ledger.standing(member.environment, member.exports, member.members)
     replaced = {delivery.id for delivery, _ in standing if replaced_by(member, delivery)}
     gone = [delivery for delivery, written in standing if delivery.id in replaced or is_expired(delivery, written, now)]
@@ -119,7 +120,8 @@ def _sweep_delivered(member: Member, held: Holding) -> int:
         _delete(member, destination, [path for path in paths if path not in needed], held if delivery.pin.overwrite else None)
         assert delivery.attempt_id is not None
         ledger.removed(delivery.attempt_id, paths)
-        expired += 0 if delivery.id in replaced else len(paths)
+        if delivery.id not in replaced:
+            expired.append(delivery)
     if expired and member.export.model_json:
         put_model(member, member.destination)
-    return expired
+    return tuple(expired)

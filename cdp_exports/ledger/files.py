@@ -77,7 +77,9 @@ def is_ours(connection: Connection, environment: str, exports: Sequence[str], me
     return connection.execute(query.limit(1)).first() is not None
 
 
-def standing(connection: Connection, environment: str, exports: Sequence[str], members: Sequence[str]) -> dict[str, datetime]:
+def standing(
+    connection: Connection, environment: str, exports: Sequence[str] | None = None, members: Sequence[str] | None = None
+) -> dict[str, datetime]:
     """Deliveries whose files do not stay for ever and were not removed yet, by id: when they were written. They have fixed names, or
     are kept for a time only."""
     pin = type_coerce(deliveries.c.pin, JSON)
@@ -86,8 +88,8 @@ def standing(connection: Connection, environment: str, exports: Sequence[str], m
         .join_from(deliveries, attempts, attempts.c.id == deliveries.c.attempt_id)
         .where(
             deliveries.c.environment == environment,
-            deliveries.c.export.in_(exports),
-            deliveries.c.member.in_(members),
+            *([] if exports is None else [deliveries.c.export.in_(exports)]),
+            *([] if members is None else [deliveries.c.member.in_(members)]),
             deliveries.c.state == State.COMMITTED,
             or_(pin["overwrite"].as_boolean(), pin["keep_for"].as_string().is_not(None)),
             exists().where(files.c.attempt_id == deliveries.c.attempt_id, files.c.delivered, ~files.c.removed),

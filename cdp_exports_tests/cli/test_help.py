@@ -29,6 +29,7 @@ COMMANDS = {
     "replay",
     "resolve",
     "adopt",
+    "expire",
     "columns",
     "schema",
 }

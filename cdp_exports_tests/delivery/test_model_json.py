@@ -164,7 +164,7 @@ def test_a_segment_in_the_layout_of_customer_insights(tmp_path: Path) -> None:
     assert world.deliver(TIMES[0]).status == "committed"
     (entity,) = model(world, "chosen_out/model.json")["entities"]
     assert entity["name"] == "chosen"
-    assert [attribute["dataType"] for attribute in entity["attributes"]] == ["int64", "string", "string", "int64", "string", "string"]
+    assert [attribute["dataType"] for attribute in entity["attributes"]] == ["int64", "string", "string", "int64"]
     assert sorted(row[:4] for row in as_read(world, entity)) == [(str(n), f"{n}@x", "FR", "10") for n in range(3)]
     assert entity["partitions"][0]["location"].endswith("/chosen_out/chosen/2026/01/01/0000/chosen_1.csv")
 

@@ -1,0 +1,61 @@
+"""Removing files whose time is over, of every export at once; each delivery does it for its own export too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from cdp_exports.delivery.context import Context
+from cdp_exports.delivery.member import Member, members_of
+from cdp_exports.delivery.sweeping import sweep
+from cdp_exports.entities.export import DatasetExport
+from cdp_exports.entities.nearest import nearest
+from cdp_exports.errors import DeclarationError
+from cdp_exports.ledger.records import Delivery
+
+
+def expire(context: Context, connection: str | None = None) -> Iterator[Delivery]:
+    """Remove what was delivered through a connection (default: all) and is there longer than its manifest announces.
+
+    Yields the deliveries whose files were removed, as they were. Exports that a run delivers at this moment are left to it.
+
+    Raises:
+        DeclarationError: there is no such connection, and nothing was delivered through one.
+        TransientError: the ledger is not there.
+    """
+    standing = [delivery for delivery, _ in context.ledger.standing(context.catalog.environment.name) if delivery.pin.keep_for]
+    used = {delivery.pin.connection_id for delivery in standing}
+    if connection is not None and connection not in context.catalog.connections and connection not in used:
+        known = f"There is no connection {connection!r}{nearest(connection, context.catalog.connections)}."
+        raise DeclarationError(known, next_step="Without a name, files at all connections are looked at.")
+    ours = {(delivery.export, delivery.member) for delivery in standing if connection in (None, delivery.pin.connection_id)}
+    for member in _declared(context):
+        names = set(product(member.exports, member.members))
+        if names & ours:
+            yield from sweep(member)
+        ours -= names
+    for export_id, member_id in sorted(ours):
+        yield from sweep(_no_longer_declared(context, export_id, member_id))
+
+
+def _declared(context: Context) -> Iterator[Member]:
+    for export_id in context.catalog.exports:
+        yield from members_of(context, export_id)
+
+
+@dataclass(frozen=True)
+class _NoLongerDeclared(Member):
+    """What the ledger remembers of a member that the catalog has no more."""
+
+    @property
+    def exports(self) -> tuple[str, ...]:
+        return (self.export_id,)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        return (self.id,)
+
+
+def _no_longer_declared(context: Context, export_id: str, member_id: str) -> Member:
+    return _NoLongerDeclared(context, export_id, DatasetExport.model_construct(model_json=False, formerly=None), member_id)
