@@ -21,7 +21,7 @@ def test_files_are_removed_when_their_time_is_over(project: Project, monkeypatch
     monkeypatch.setattr(clock, "now", lambda connection: now(connection) + timedelta(days=7, minutes=1))
     removed = project.json("expire", "outbox")
     assert same_keys(removed, SHAPES["expire"]) == []
-    assert [(one["export_time"], one["member"], one["files"]) for one in removed["deliveries"]] == [(at, "customers", 1), (at, "orders", 1)]
+    assert [(one["export_time"], one["member"], one["files"]) for one in removed["deliveries"]] == [(at, "orders", 1), (at, "customers", 1)]
     assert project.files("*/*/*.parquet") == [] and len(project.files("*/*/_manifest")) == 2
     assert "their time was over" in project.call("verify", "both").stdout.replace("\n", " ")
     assert "no connection 'outbux'" in project.json("expire", "outbux", status=2)["error"]["message"]
