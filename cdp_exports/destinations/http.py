@@ -47,12 +47,12 @@ class HttpDestination:
         return f"{self.place}#{quote(audience, safe='')}"
 
     def prepare(self, audience: str, *, create: bool = True) -> None:
-        """Ping the endpoint in the audience's name."""
-        self._ping(audience)
+        """Ping the endpoint in the audience's name; it answers 410 where it knows that the audience is gone."""
+        self._ping({"audience": audience, "create": create})
 
     def send(self, audience: str, batch: Batch) -> Answered:
         try:
-            body = http_wire.written("audience.changed", audience, batch.changes, self.connection.format)
+            body = http_wire.written({"type": "audience.changed", "audience": audience}, batch.changes, self.connection.format)
         except ValueError:  # the message quotes the value
             raise DestinationRefused(
                 "A value is NaN or infinite, for which JSON has no word.", next_step="Map the field so that it is null or text then."
@@ -81,7 +81,7 @@ class HttpDestination:
         return Answered(rejected)
 
     def probe(self) -> None:
-        reply = self._ping(None)
+        reply = self._ping({})
         there = http_errors.date(reply.headers.get("date", ""))
         ahead = (datetime.now(UTC) - there).total_seconds() if there else 0
         if abs(ahead) > TOLERANCE:
@@ -102,8 +102,8 @@ class HttpDestination:
             next_step='Ask who runs the endpoint: for a key that it does not know the answer is {"applied": false}.',
         )
 
-    def _ping(self, audience: str | None) -> Reply:
-        reply = self._post(f"ping-{uuid.uuid4()}", http_wire.written("ping", audience, (), self.connection.format))
+    def _ping(self, about: Mapping[str, object]) -> Reply:
+        reply = self._post(f"ping-{uuid.uuid4()}", http_wire.written({"type": "ping", **about}, (), self.connection.format))
         try:
             http_wire.rejected(reply.content, ())
         except http_wire.Unreadable:

@@ -23,7 +23,10 @@ _CAUSES: Mapping[int, tuple[str, str]] = {
     405: ("it takes no such requests", "Correct `url` or `outcome_url`."),
     407: ("the proxy in between asks for credentials", "Give them in HTTPS_PROXY, or except the host by NO_PROXY."),
     409: ("it knows the batch's key with other content", "Tell who runs the endpoint; a key is never used for two batches."),
-    410: ("it wants no more batches", "Remove the connection, or correct `url`."),
+    410: (
+        "what is sent there is gone for good, the audience or the endpoint itself",
+        "Where it is the audience, send everybody again: `cdp-exports run EXPORT --full`.",
+    ),
     413: ("a batch is larger than it takes", "Set a smaller `batch_rows`."),
     415: ("it does not read this format", "Set the `format` and `compression` that it reads."),
     422: ("it does not understand the batch", "Compare the mapped fields with what the endpoint expects."),

@@ -25,13 +25,12 @@ class Unreadable(Exception):
     """An answer that does not keep to the contract."""
 
 
-def written(kind: Literal["ping", "audience.changed"], audience: str | None, changes: Sequence[Change], format: Format) -> bytes:
+def written(envelope: Mapping[str, object], changes: Sequence[Change], format: Format) -> bytes:
     r"""A request's body; the same bytes for the same batch.
 
-    >>> written("audience.changed", "vips", [Change("exited", {"id": 7})], "ndjson")
-    b'{"type":"audience.changed","audience":"vips"}\n{"status":"exited","values":{"id":7}}\n'
+    >>> written({"type": "audience.changed"}, [Change("exited", {"id": 7})], "ndjson")
+    b'{"type":"audience.changed"}\n{"status":"exited","values":{"id":7}}\n'
     """
-    envelope = {"type": kind, "audience": audience}
     items = [{"status": change.status, "values": dict(change.values)} for change in changes]
     if format == "json":
         return _json({**envelope, "data": items}).encode()

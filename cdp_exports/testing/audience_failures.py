@@ -27,6 +27,20 @@ class AudienceFailures(AudienceTests):
         destination.send(self.audience, batch)
         assert set(held(self.audience)) == self.are(1, 2)
 
+    def test_an_audience_that_is_gone_is_not_made_anew_unless_asked_to(
+        self, destination: AudienceDestination, held: Held, faults: Faults, secrets: Collection[str]
+    ) -> None:
+        forget = switch_of(faults.forget)
+        destination.prepare(self.audience)
+        self.send(destination, self.entered(1))
+        destination.prepare(self.audience, create=False)
+        assert set(held(self.audience)) == self.are(1)
+        forget(self.audience)
+        self.failure(lambda: destination.prepare(self.audience, create=False), secrets, DestinationRefused)
+        destination.prepare(self.audience)
+        self.send(destination, self.entered(2))
+        assert set(held(self.audience)) == self.are(2)
+
     def test_a_busy_receiver_is_waited_for(self, destination: AudienceDestination, held: Held, faults: Faults) -> None:
         busy = switch_of(faults.busy)
         destination.prepare(self.audience)

@@ -45,6 +45,9 @@ class Faults:
     stall: Callable[[bool], None] | None = None
     """The answer comes later than the destination waits; True: the batch is applied at once, False: not at all."""
 
+    forget: Callable[[str], None] | None = None
+    """The audience with this name is gone, as if somebody had deleted it there."""
+
     expire: Callable[[], None] | None = None
     """From now on the credentials are not accepted, and cannot be renewed."""
 

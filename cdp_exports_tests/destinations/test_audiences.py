@@ -84,6 +84,7 @@ class HttpSuite(AudienceDestinationSuite):
             slow=lambda seconds: receiver.fail(Fault("slow", seconds=seconds)),
             cut=lambda applied: receiver.fail(Fault("drop", applied=applied)),
             stall=lambda applied: receiver.fail(Fault("hold", applied=applied)),
+            forget=receiver.forget,
             expire=lambda: receiver.set(headers={"Authorization": "Bearer another"}),
         )
 

@@ -91,6 +91,10 @@ class Endpoint:
         """What goes wrong from now on, in this order; nothing: all is well again."""
         self._ask("POST", "faults", [asdict(fault) for fault in faults])
 
+    def forget(self, audience: str) -> None:
+        """The audience is gone, as if somebody had deleted it there."""
+        self._ask("POST", "forget", audience)
+
     def held(self, audience: str) -> dict[str, dict[str, Any]]:
         """Who is in an audience: values by identity."""
         return self.state()["audiences"].get(audience, {})

@@ -111,6 +111,13 @@ class Book:
             self.answers[key] = content, {"rejected": rejected}
             return 200, {"rejected": rejected}
 
+    def make(self, audience: str, *, create: bool) -> int:
+        with self.changed:
+            if not create and audience not in self.audiences:
+                return 410
+            self.audiences.setdefault(audience, {})
+            return 200
+
     def hold(self) -> None:
         with self.changed:
             mine = self.released
@@ -129,6 +136,8 @@ class Book:
                 self.settings = replace(self.settings, **said)
             elif verb == "faults":
                 self.faults = [Fault(**fault) for fault in said]
+            elif verb == "forget":
+                self.audiences.pop(said, None)
             elif verb == "reset":
                 fresh = Book()
                 for one in fields(Book):
@@ -191,6 +200,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and fault.do == "slow" and not fault.applied:
             time.sleep(fault.seconds)
         status, answer = 200, dict[str, Any]()
+        if ping and envelope.get("audience"):
+            status = self.book.make(envelope["audience"], create=envelope["create"])
         if not ping and (fault is None or fault.applied or fault.do == "slow"):
             status, answer = self.book.apply(key, envelope["audience"], changes)
         self._finish(fault, status, answer)
@@ -264,7 +275,8 @@ class _Handler(BaseHTTPRequestHandler):
                 raise Refused(415, "type")
         if len(changes) > self.book.settings.batch_max:
             raise Refused(413, "large")
-        if set(envelope) != {"type", "audience"} or envelope["type"] not in ("ping", "audience.changed"):
+        known = {"ping": ({"type"}, {"type", "audience", "create"}), "audience.changed": ({"type", "audience"},)}
+        if set(envelope) not in known[envelope["type"]] or (envelope["type"] == "ping" and changes):
             raise Refused(422, "envelope")
         if any(set(change) != {"status", "values"} or change["status"] not in ("entered", "updated", "exited") for change in changes):
             raise Refused(422, "change")

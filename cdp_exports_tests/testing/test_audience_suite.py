@@ -50,8 +50,10 @@ class InMemory:
     def uri(self, audience: str) -> str:
         return f"{self.place}/{'' if self.flaw == 'one address' else audience}"
 
-    def prepare(self, audience: str) -> None:
+    def prepare(self, audience: str, *, create: bool = True) -> None:
         self._sign_in()
+        if audience not in self.audiences and not create and self.flaw != "makes anew":
+            raise self._error(DestinationRefused)
         if self.flaw == "prepares anew" or audience not in self.audiences:
             self.audiences[audience] = {}
 
@@ -171,6 +173,7 @@ class InMemorySuite(AudienceDestinationSuite):
             slow=lambda seconds: None,
             cut=lambda applied: meet("after" if applied else "before"),
             stall=lambda applied: meet("after" if applied else "before"),
+            forget=destination.audiences.__delitem__,
             expire=lambda: meet("expired"),
         )
 
@@ -214,6 +217,7 @@ FLAWS = {
     "quotes reasons": "test_who_is_rejected_is_told_by_place",
     "all or nothing": "test_who_is_rejected_is_told_by_place",
     "refused but applied": "test_of_a_batch_that_is_refused_nothing_is_applied",
+    "makes anew": "test_an_audience_that_is_gone_is_not_made_anew_unless_asked_to",
     "busy is doubt": "test_a_receiver_that_stays_busy",
     "doubt denied": "test_a_connection_that_breaks",
     "tells members": "test_a_receiver_that_fails",
