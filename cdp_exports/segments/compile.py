@@ -68,7 +68,7 @@ def compile_audience(
     suppressions = suppressions_of(connection, export.connection, datasets, tables, scope, findings)
     key = frozenset((members.of, name) for name in members.key)
     of_rows = key | {(contacts.dataset, name) for name in contacts.key} if contacts and contacts.how == "explode" else key
-    identity = identity_of(export, columns, of_rows, findings)
+    identity = identity_of(export, columns, of_rows, capabilities.members is None or capabilities.members.takes_key, findings)
     findings.raise_any()
 
     distinct = identity

@@ -12,10 +12,11 @@ from cdp_exports.segments.declared import Findings
 from cdp_exports.segments.mapped import Mapped
 
 
-def identity_of(export: SegmentExport, columns: Mapped, key: Columns, findings: Findings) -> tuple[Expression, ...]:
+def identity_of(export: SegmentExport, columns: Mapped, key: Columns, takes_key: bool, findings: Findings) -> tuple[Expression, ...]:
     """The values, as they are sent, in which no two members may be equal; empty where the files have the key.
 
-    None of them is null: who lacks one that is required is not sent, and of the others no value is one too. `key`: of what is sent.
+    None of them is null: who lacks one that is required is not sent, and of the others no value is one too. `key`: of what is sent;
+    `takes_key`: whether the destination would take it.
     """
     own = [(index, field) for index, field in enumerate(columns.fields) if field.identity]
     sent = {column for _, field in own if field.key for column in field.expression.columns}
@@ -31,7 +32,7 @@ def identity_of(export: SegmentExport, columns: Mapped, key: Columns, findings: 
     if own and not any(field.required and field.expression.columns for _, field in own):
         why = (
             f"Without the key members who leave are told by their identity alone, so nobody without one may be sent: `required: true` for "
-            f"{own[0][1].name!r}, or send the key, `include_key: true`."
+            f"{own[0][1].name!r}{', or send the key, `include_key: true`' * takes_key}."
         )
         findings.add("export", None, ("fields", own[0][0], "required"), why)
     return tuple(field.expression if field.required else _never_null(field.expression) for _, field in own)
