@@ -31,6 +31,7 @@ from cdp_exports.automation.asking import partition_request, run_request
 from cdp_exports.automation.following import Refreshed, refreshed
 from cdp_exports.automation.gaps import cadence_text
 from cdp_exports.automation.noticing import Noticing
+from cdp_exports.automation.ordering import priorities
 from cdp_exports.automation.reads import Reads
 from cdp_exports.automation.switches import schedules_on
 from cdp_exports.automation.waiting import Upstreams, judge, skipped, tell, upstreams
@@ -106,6 +107,14 @@ class Tick:
         return active_runs(self.context.instance)
 
     @cached_property
+    def at_work(self) -> Mapping[str, list[DagsterRun]]:
+        """Our runs that are queued or at work, by export."""
+        found: dict[str, list[DagsterRun]] = {}
+        for run in self.active:
+            found.setdefault(run.tags.get("cdp/export", ""), []).append(run)
+        return found
+
+    @cached_property
     def now(self) -> datetime:
         return self.ledger.now()
 
@@ -172,7 +181,7 @@ class Tick:
         if not members:
             self._drop(one, "removed")
             return
-        self.requests.append((one, run_request(self.catalog, one.export, one.export_time, members, run_key=_run_key(one))))
+        self.requests.append((one, run_request(self.catalog, self.ledger, one.export, one.export_time, members, run_key=_run_key(one))))
 
     def _drop(self, one: Due, reason: str, upstream: Upstreams | None = None, instead: Due | None = None) -> None:
         records = skipped(one, reason, self.sensor, self.now, upstream, instead.export_time if instead else None)
@@ -231,13 +240,14 @@ class Tick:
             one = refreshed(self.reads, export_id, self.exports[export_id], cadence.after, signals, delivered)
             if one is not None and not self._is_busy(export_id):
                 found.append(one)
-        for one in sorted(found, key=lambda one: one.since):
+        first = priorities(self.catalog, self.ledger, [one.export for one in found])
+        for one in sorted(found, key=lambda one: (-first.get(one.export, 0), one.since)):
             if len(self.requests) < LAUNCHES:
                 self._follow_one(one, following[one.export], asked.get(one.export), standing)
 
     def _is_busy(self, export_id: str) -> bool:
         """Whether a run of the export is queued or at work; one that died stays `STARTED` in Dagster, perhaps for ever."""
-        runs = [run for run in self.active if run.tags.get("cdp/export") == export_id]
+        runs = self.at_work.get(export_id, [])
         if not runs or any(run.status is DagsterRunStatus.QUEUED for run in runs):
             return bool(runs)
         if self.ledger.holder(self.environment, export_id) is not None:

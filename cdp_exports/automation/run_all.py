@@ -11,6 +11,7 @@ from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from cdp_exports.assets.keys import FAMILIES
 from cdp_exports.assets.run import Run
+from cdp_exports.automation.ordering import priorities
 from cdp_exports.automation.refresh_sensor import sensor_name
 from cdp_exports.automation.switches import schedules_on
 from cdp_exports.automation.toggles import sensor_is_off
@@ -51,7 +52,8 @@ def run_all(
     chosen = [name for name, export in catalog.exports.items() if family in (None, FAMILIES[export.kind])]
     why = _left_out(catalog, instance, chosen, ledger.now())
     yield from why.values()
-    due = [name for name in chosen if name not in why]
+    first = priorities(catalog, ledger, chosen)
+    due = sorted((name for name in chosen if name not in why), key=lambda name: -first.get(name, 0))
     for number, export_id in enumerate(due, start=1):
         if holder := _at_work(catalog, instance, ledger, export_id):
             yield LeftOut(export_id, "already_running", f"It is being delivered, or waits for its turn (run {holder}).")

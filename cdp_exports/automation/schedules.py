@@ -45,7 +45,7 @@ def _schedule(catalog: Catalog, export_id: str, cadence: Cadence) -> ScheduleDef
         if held := hold(catalog, ledger, context.instance, export_id, export_time):
             return SkipReason(held)
         context.instance.add_dynamic_partitions(partitions, [str(export_time)])
-        return run_request(catalog, export_id, export_time, members, run_key=str(ExportTime(tick)))
+        return run_request(catalog, ledger, export_id, export_time, members, run_key=str(ExportTime(tick)))
 
     return ScheduleDefinition(
         name=op_name(catalog.environment.name, export_id),

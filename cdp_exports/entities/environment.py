@@ -30,6 +30,10 @@ class Environment(Declared):
     state: Connection | None = None
     """Where is kept what receivers hold: a folder of its own, written like a connection. Default: a folder in Dagster's home."""
 
+    first: Literal["largest", "longest_waiting"] | None = None
+    """Of exports that are due together, which runs first: the one whose last delivery was the largest, or the one whose last delivery
+    is the oldest. Default: in the order in which they fell due."""
+
     failing_after: Annotated[int, Field(ge=1)] = 3
     """After failures at how many export times in a row an export is reported as failing. Its schedule stays on."""
 

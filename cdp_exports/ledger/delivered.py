@@ -17,11 +17,12 @@ from cdp_exports.ledger.tables import deliveries
 @dataclass(frozen=True)
 class Delivered:
     """The last committed delivery of a member. `versions`: by dataset, the table's id and the version it went up to; of consent and
-    lists only where they were written down."""
+    lists only where they were written down. `bytes`: its size at the destination."""
 
     export_time: ExportTime
     pinned_at: datetime
     versions: Mapping[str, tuple[str, int]]
+    bytes: int
 
 
 def last(connection: Connection, environment: str, exports: Sequence[str]) -> dict[tuple[str, str], Delivered]:
@@ -35,13 +36,14 @@ def last(connection: Connection, environment: str, exports: Sequence[str]) -> di
             *by_member,
             deliveries.c.export_time,
             deliveries.c.pinned_at,
+            deliveries.c.bytes,
             type_coerce(deliveries.c.pin, JSON)["sources"].label("sources"),
             type_coerce(deliveries.c.counts, JSON)[("held", "guards")].label("guards"),
         )
         .select_from(deliveries.join(newest, and_(*same, deliveries.c.export_time == newest.c.newest)))
         .where(*of)
     )
-    return {(row.export, row.member): Delivered(row.export_time, row.pinned_at, _versions(row)) for row in rows}
+    return {(row.export, row.member): Delivered(row.export_time, row.pinned_at, _versions(row), row.bytes or 0) for row in rows}
 
 
 def _versions(row: Any) -> dict[str, tuple[str, int]]:
