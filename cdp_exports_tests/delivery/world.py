@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
+import re
 import time
 import uuid
 from collections import Counter
@@ -38,6 +40,7 @@ TIMES = [f"2026010100{minute:02d}" for minute in range(60)]
 """Export times, long past."""
 
 EXPORT = "orders_out"
+_MANIFEST = re.compile(r"(^|/)(_manifest|_manifests/[^/]+/[0-9]{12})$")
 Row = tuple[Any, ...]
 
 
@@ -151,13 +154,15 @@ class World:
     # the receiver
     def manifests(self) -> list[dict[str, Any]]:
         """Every manifest at the destination, oldest first."""
-        paths = [stored.path for stored in self.destination.list("") if stored.path.endswith("/_manifest")]
-        documents = [json.loads(self.destination.read(path) or b"") | {"folder": path.rpartition("/")[0]} for path in paths]
+        paths = [stored.path for stored in self.destination.list("") if _MANIFEST.search(stored.path)]
+        documents = [json.loads(self.destination.read(path) or b"") for path in paths]
+        for document, path in zip(documents, paths, strict=True):
+            document["folder"] = posixpath.normpath(posixpath.join(posixpath.dirname(path), document.get("folder", "")))
         return sorted(documents, key=lambda document: document["export_time"])
 
     def data_files(self) -> set[str]:
         """Data files at the destination, listed in a manifest or not."""
-        return {stored.path for stored in self.destination.list("") if not stored.path.rpartition("/")[2].startswith("_")}
+        return {stored.path for stored in self.destination.list("") if not any(part.startswith("_") for part in stored.path.split("/"))}
 
     def received(self) -> Counter[Row]:
         """What a receiver has who applies base and increments in order."""
