@@ -10,7 +10,7 @@ from cdp_exports.destinations.http_requests import Patience
 from cdp_exports.entities.http_connection import HttpConnection
 from cdp_exports_tests.servers.endpoint import Endpoint
 
-IMPATIENT = Patience(connect=2, answer=1, wait=5)
+IMPATIENT = Patience(connect=2, answer=2, wait=5)
 
 
 def open_endpoint(endpoint: Endpoint, /, *, environ: dict[str, str] | None = None, root: Path = Path(), **changes: Any) -> HttpDestination:
