@@ -11,6 +11,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
+from threading import Event
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 from xml.etree import ElementTree as ET
@@ -50,10 +51,10 @@ class Blocks:
         self._timeout = (patience.connect, patience.request)
         self._session = http_session(patience.retries)
 
-    def put(self, path: str, block: Block, content: bytes) -> None:
-        """Send a block. Nobody sees it before it is committed."""
+    def put(self, path: str, block: Block, content: bytes, given_up: Event) -> None:
+        """Send a block, unless it is given up on the way. Nobody sees it before it is committed."""
         headers = {"Content-MD5": base64.b64encode(block.md5).decode()}
-        reply = self._ask("PUT", path, {"comp": "block", "blockid": block.id}, content, headers)
+        reply = self._ask("PUT", path, {"comp": "block", "blockid": block.id}, _Body(content, given_up), headers)
         if reply.status_code == 400 and ALTERED.search(reply.text):
             raise TransientError(f"{self._place}: what arrived was not what was sent.", next_step="Run it again.")
         self._check(reply)
@@ -62,7 +63,7 @@ class Blocks:
         """Make these blocks the blob, in the place of what stands there. Doing it twice is doing it once."""
         listed = "".join(f"<Latest>{block.id}</Latest>" for block in blocks)
         content = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{listed}</BlockList>'.encode()
-        self._check(self._ask("PUT", path, {"comp": "blocklist"}, content))
+        self._check(self._ask("PUT", path, {"comp": "blocklist"}, _Body(content)))
 
     def committed(self, path: str) -> tuple[int, Sequence[bytes]] | None:
         """The size of a blob, and the MD5 of each of its blocks, empty where it was not made of such; None where there is no blob."""
@@ -78,17 +79,20 @@ class Blocks:
         return int(reply.headers.get("x-ms-blob-content-length", size)), [_ID.unpack(name)[1] for name in ids]
 
     def _ask(
-        self, method: str, path: str, query: Mapping[str, str], content: bytes = b"", headers: Mapping[str, str] | None = None
+        self, method: str, path: str, query: Mapping[str, str], body: _Body | None = None, headers: Mapping[str, str] | None = None
     ) -> Response:
         import requests
 
         url = f"{self._url}/{quote(self._prefix + path, safe='/~')}?{urlencode(query)}"
-        said = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": _VERSION, "Content-Length": str(len(content)), **(headers or {})}
-        url, said = self._signed_in.sign(method, url, said)
+        said = {
+            "x-ms-date": formatdate(usegmt=True),
+            "x-ms-version": _VERSION,
+            "Content-Length": str(body.size if body else 0),
+            **(headers or {}),
+        }
+        url, said = self._signed_in.sign(method, url, said | dict(headers or {}))
         try:
-            return self._session.request(
-                method, url, data=_Body(content) if content else None, headers=said, timeout=self._timeout, allow_redirects=False
-            )
+            return self._session.request(method, url, data=body, headers=said, timeout=self._timeout, allow_redirects=False)
         except requests.RequestException as error:
             raise not_reached(str(error), self._place) from None
 
@@ -98,7 +102,18 @@ class Blocks:
 
 
 class _Body(io.BytesIO):
-    """Sent in larger pieces than http.client asks for."""
+    """Sent in larger pieces than http.client asks for, and no further once it is given up."""
+
+    def __init__(self, content: bytes, given_up: Event | None = None) -> None:
+        super().__init__(content)
+        self.size = len(content)
+        self._given_up = given_up
 
     def read(self, size: int | None = -1, /) -> bytes:
+        if self._given_up and self._given_up.is_set():
+            raise _GivenUp
         return super().read(_PIECE if size and size > 0 else size)
+
+
+class _GivenUp(Exception):
+    """Not tried again by urllib3, as what is known to it would be."""

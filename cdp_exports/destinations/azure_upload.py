@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from threading import Event, Thread
 
 from cdp_exports.destinations.azure_blocks import Block, Blocks
 from cdp_exports.destinations.checksums import PART_SIZE, of_parts
@@ -12,16 +13,16 @@ from cdp_exports.destinations.object_upload import PARTS_AT_ONCE
 
 
 class BlockUpload:
-    """Several blocks are on their way at once, each hashed and sent in a thread of its own."""
+    """Several blocks are on their way at once, each hashed and sent in a thread of its own, which nobody waits for at the end."""
 
     def __init__(self, blocks: Blocks, path: str) -> None:
         self._blocks, self._path = blocks, path
-        self._threads = ThreadPoolExecutor(PARTS_AT_ONCE, thread_name_prefix="azure-block")
         self._pieces: list[bytes] = []
         self._room = PART_SIZE
         self._sending: deque[Future[Block]] = deque()
         self._sent: list[Block] = []
         self._begun = 0
+        self._given_up = Event()
 
     def write(self, piece: memoryview) -> None:
         while piece:
@@ -34,13 +35,16 @@ class BlockUpload:
     def complete(self) -> None:
         if self._pieces:
             self._send()
-        while self._sending:
-            self._wait_for_one()
-        self._threads.shutdown()
+        try:
+            while self._sending:
+                self._wait_for_one()
+        except BaseException:
+            self.give_up()
+            raise
         self._blocks.commit(self._path, self._sent)
 
     def give_up(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._given_up.set()
 
     def checksum(self) -> str:
         return of_parts([block.md5 for block in self._sent])
@@ -49,13 +53,18 @@ class BlockUpload:
         if len(self._sending) == PARTS_AT_ONCE:
             self._wait_for_one()
         content, self._pieces, self._room = b"".join(self._pieces), [], PART_SIZE
-        self._sending.append(self._threads.submit(self._put, self._begun, content))
+        sent: Future[Block] = Future()
+        Thread(target=self._put, args=(self._begun, content, sent), name="azure-block", daemon=True).start()
+        self._sending.append(sent)
         self._begun += 1
 
     def _wait_for_one(self) -> None:
         self._sent.append(self._sending.popleft().result())
 
-    def _put(self, index: int, content: bytes) -> Block:
-        block = Block(index, hashlib.md5(content, usedforsecurity=False).digest())
-        self._blocks.put(self._path, block, content)
-        return block
+    def _put(self, index: int, content: bytes, sent: Future[Block]) -> None:
+        try:
+            block = Block(index, hashlib.md5(content, usedforsecurity=False).digest())
+            self._blocks.put(self._path, block, content, self._given_up)
+            sent.set_result(block)
+        except BaseException as error:  # noqa: BLE001 it is raised where the result is asked for
+            sent.set_exception(error)

@@ -88,7 +88,9 @@ class FaultProxy:
 
     async def _close(self) -> None:
         self._server.close()
-        await self._cut()
+        for _ in range(3):  # connections that were just taken come to be served only now, and what is aborted closes a moment later
+            await self._cut()
+            await asyncio.sleep(0.02)
 
     async def _cut(self) -> None:
         tasks = list(self._tasks)
