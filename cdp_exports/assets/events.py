@@ -4,7 +4,7 @@ Where a monitor finds its numbers: in the metadata of materializations, each fam
 
 | of | keys |
 |---|---|
-| every delivery | `dagster/partition_row_count`, `cdp/files`, `cdp/bytes`, `cdp/attempts`, `cdp/sent`, `cdp/limit_*` |
+| every delivery | `dagster/partition_row_count`, `cdp/attempts`, `cdp/sent`, `cdp/limit_*`; where files are sent `cdp/files`, `cdp/bytes` |
 | dataset exports | `cdp/rows_inserted`, `cdp/rows_updated`, `cdp/rows_deleted`, `cdp/rows_left_out` |
 | profile exports | `cdp/members`, `cdp/rows_of_members`, `cdp/left_out_*`, `cdp/deliverable` |
 | and, of what changes for the receiver | `cdp/entered`, `cdp/updated`, `cdp/exited`, `cdp/exited_*`, `cdp/held_before`, `cdp/held` |
@@ -61,8 +61,8 @@ def delivery_metadata(delivery: Delivery, uri: str | None, describe: Describe) -
     source = pin.sources[0] if len(pin.sources) == 1 else None
     metadata: dict[str, str | int | MetadataValue[Any] | None] = {
         "dagster/partition_row_count": counts and counts.delivered,
-        "cdp/files": len(delivery.files),
-        "cdp/bytes": delivery.bytes,
+        "cdp/files": None if is_to_audience(pin) else len(delivery.files),
+        "cdp/bytes": None if is_to_audience(pin) else delivery.bytes,
         "cdp/version_from": source and source.after_version,
         "cdp/version_to": source and source.upto_version,
         "cdp/change_source": source and source.change_source,

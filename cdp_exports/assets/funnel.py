@@ -6,7 +6,7 @@ from typing import Any
 
 from dagster import MetadataValue
 
-from cdp_exports.ledger.records import Counts, Delivery, Funnel, Movement
+from cdp_exports.ledger.records import Counts, Delivery, Funnel, Movement, Rejections
 
 Said = dict[str, str | int | MetadataValue[Any]]
 
@@ -18,7 +18,7 @@ def funnel_metadata(delivery: Delivery) -> Said:
     if delivery.pin.way:
         said["cdp/way"] = delivery.pin.way
     if counts is not None:
-        said |= _funnel(counts.funnel) | _movement(counts.movement) | _rejections(counts)
+        said |= _funnel(counts.funnel, counts.rejections) | _movement(counts.movement) | _rejections(counts)
     return said | {"cdp/versions": MetadataValue.json(versions(delivery))}
 
 
@@ -33,7 +33,7 @@ def versions(delivery: Delivery) -> dict[str, dict[str, str | int | None]]:
     }
 
 
-def _funnel(funnel: Funnel | None) -> Said:
+def _funnel(funnel: Funnel | None, rejections: Rejections | None) -> Said:
     if funnel is None:
         return {}
     return {
@@ -42,7 +42,7 @@ def _funnel(funnel: Funnel | None) -> Said:
         **({"cdp/left_out_without_contact": funnel.without_contact} if funnel.without_contact else {}),
         **{f"cdp/left_out_{reason}": rows for reason, rows in funnel.left_out.items()},
         "cdp/deliverable": funnel.deliverable,
-        "cdp/funnel": MetadataValue.md(funnel_table(funnel)),
+        "cdp/funnel": MetadataValue.md(funnel_table(funnel, rejections)),
     }
 
 
@@ -71,8 +71,8 @@ def _rejections(counts: Counts) -> Said:
     }
 
 
-def funnel_table(funnel: Funnel) -> str:
-    """The funnel as Markdown: what is left after each step.
+def funnel_table(funnel: Funnel, rejections: Rejections | None = None) -> str:
+    """The funnel as Markdown: what is left after each step, and whom an audience destination did not take.
 
     >>> print(funnel_table(Funnel(members=1200, rows=1200, left_out={"no_consent": 150, "missing:EMAIL": 0}, deliverable=1050)))
     | step | left out | left |
@@ -91,7 +91,10 @@ def funnel_table(funnel: Funnel) -> str:
     for reason, rows in funnel.left_out.items():
         left -= rows
         lines.append(_line(reason, rows, left))
-    return "\n".join([*lines, _line("deliverable", None, funnel.deliverable)])
+    lines.append(_line("deliverable", None, funnel.deliverable))
+    for reason, members in rejections.reasons.items() if rejections else ():
+        lines.append(f"| rejected: {reason.replace('|', '&#124;')} | {members:,} | |")
+    return "\n".join(lines)
 
 
 def _line(step: str, left_out: int | None, left: int) -> str:

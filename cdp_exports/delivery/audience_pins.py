@@ -36,11 +36,11 @@ def bytes_of(audience: Audience, upstream: Upstream) -> int:
 
 
 def columns_of(member: Member, audience: Audience) -> tuple[dict[str, Any], ...]:
-    """The files' columns, as the manifest names them."""
+    """The columns that are sent, as the manifest names them; to audiences without the status, which is said in another way."""
     columns = [_column(shown, type, nullable=False) for shown, type in zip(audience.key_names, _key_types(audience), strict=True)]
     columns += [_column(field.name, field.expression.type, nullable=True) for field in audience.fields]
     status = audience.status
-    if status is not None and (member.export.mode == "incremental" or status.in_full):
+    if status is not None and not member.to_audience and (member.export.mode == "incremental" or status.in_full):
         words = f"{status.entered}, {status.updated} or {status.exited}"
         columns.append(_column(status.column, "VARCHAR", nullable=False, description=words))
         columns.append(_column(status.reason, "VARCHAR", nullable=True, description=f"why a member {status.exited}"))
