@@ -202,7 +202,7 @@ class Skip(CdpExportsError):
     """By rule nothing is delivered now. `reason` is one of the words of the ledger.
 
     Reasons so far: `covered_by`, `already_running`, `superseded`, `over_limit`, `below_minimum`, `inactive`, `no_connection`. Schedules
-    and sensors, which start no run then: `missed`, `waiting_for_refresh`, `upstream_failed`, `upstream_late`.
+    and sensors, which start no run then: `missed`, `waiting_for_refresh`, `upstream_failed`, `upstream_late`; `removed`.
     """
 
     code = "skipped"

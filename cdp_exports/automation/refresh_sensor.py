@@ -33,6 +33,7 @@ from cdp_exports.automation.gaps import cadence_text
 from cdp_exports.automation.noticing import Noticing
 from cdp_exports.automation.ordering import priorities
 from cdp_exports.automation.reads import Reads
+from cdp_exports.automation.removal import withdraw_gone
 from cdp_exports.automation.switches import schedules_on
 from cdp_exports.automation.waiting import Upstreams, judge, skipped, tell, upstreams
 from cdp_exports.catalog.catalog import Catalog
@@ -121,6 +122,7 @@ class Tick:
     def result(self) -> SensorResult:
         timed = {name: export.schedule for name, export in self.exports.items() if export.schedule and not export.schedule.after}
         self.ledger.cadences_since(self.environment, {name: cadence_text(self.catalog, cadence) for name, cadence in timed.items()})
+        self.said += withdraw_gone(self.catalog, self.context.instance, self.ledger, self.active, self.kind)
         open_ones = [one for one in self.ledger.due(self.environment) if self._is_ours(one)]
         following = {
             name: export.schedule

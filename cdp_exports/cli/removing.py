@@ -183,7 +183,7 @@ def _chain(opened: Session, export_id: str, member: str) -> Document:
 
 
 def _drawn(document: Document, *, done: bool) -> list[Any]:
-    rows = table("", "", title=f"{document['export']}: {'removed' if done else 'to be removed'}")
+    rows = table("part", "what becomes of it", title=f"{document['export']}: {'removed' if done else 'to be removed'}")
     for one in document["removed"]:
         said = "nothing was delivered yet"
         if one["last_export_time"]:

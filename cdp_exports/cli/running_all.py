@@ -81,7 +81,9 @@ def _family(family: Document) -> Any:
         return None
     rows = table("export", "member", "status", "export time", title=f"{title}: {len(started)} run, {len(left_out)} left out")
     for export in started:
-        members = export["members"] or [{"member": "", "status": "cancelled" if export["cancelled"] else "failed"}]
+        members = export["members"] or [
+            {"member": "", "status": "cancelled" if export["cancelled"] else "failed", "error": export["error"]}
+        ]
         for index, member in enumerate(members):
             rows.add_row("" if index else export["export"], member["member"], outcome(member), "" if index else export["export_time"])
     for one in left_out:
