@@ -64,10 +64,10 @@ def _key(connection: SftpConnection, root: Path, environ: Mapping[str, str]) -> 
     else:
         return None
     passphrase = connection.passphrase and connection.passphrase.reveal(environ)
-    if text.lstrip().startswith("PuTTY-User-Key-File"):
+    if text.lstrip().startswith(("PuTTY-User-Key-File", "---- BEGIN SSH2 ")):
         raise DeclarationError(
-            f"{where} holds a key in PuTTY's own format.",
-            next_step="Convert it: puttygen KEY.ppk -O private-openssh -o KEY.",
+            f"{where} holds a key in the format of PuTTY or of ssh.com.",
+            next_step="Convert it: puttygen KEY -O private-openssh -o NEW.",
         )
     try:
         return asyncssh.import_private_key(text.strip() + "\n", passphrase)

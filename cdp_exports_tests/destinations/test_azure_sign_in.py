@@ -177,6 +177,11 @@ def authority() -> Iterator[Authority]:
                 authority.shown.append(self.headers.get("Authorization", ""))
                 self._reply(404, "<Error><Code>ContainerNotFound</Code></Error>")
 
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            authority.shown.append(self.headers.get("Authorization", ""))
+            self._reply(404, "<Error><Code>ContainerNotFound</Code></Error>")
+
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             self._reply(*authority.give_token(self.path, {name: values[0] for name, values in parse_qs(body).items()}))
@@ -200,14 +205,18 @@ def _principal(authority: Authority) -> ObjectStoreDestination:
     return _signed_in(authority, {"A": SECRET}, **principal)
 
 
-def _reads_with_the_token(destination: ObjectStoreDestination, authority: Authority) -> None:
-    with pytest.raises(DestinationRefused, match="no such container"):
-        destination.read("f")
-    assert authority.shown == [f"Bearer {TOKEN}"]
+def _signs_with_the_token(destination: ObjectStoreDestination, authority: Authority) -> None:
+    """One token for what obstore asks, and for what it does not."""
+    for call in (lambda: destination.read("f"), lambda: upload(destination, SHORT), lambda: destination.api.stored("f")):
+        with pytest.raises(DestinationRefused, match="no such container"):
+            call()
+    assert authority.shown == [f"Bearer {TOKEN}"] * len(authority.shown)
+    assert len(authority.shown) >= 3
+    assert len(authority.asked) == 1
 
 
 def test_a_service_principal(authority: Authority) -> None:
-    _reads_with_the_token(_principal(authority), authority)
+    _signs_with_the_token(_principal(authority), authority)
     path, said = authority.asked[0]
     assert path == "/acme-tenant/oauth2/v2.0/token"
     assert (said["client_id"], said["client_secret"]) == ("app", SECRET)
@@ -218,7 +227,7 @@ def test_a_service_principal(authority: Authority) -> None:
 def test_a_managed_identity(authority: Authority, monkeypatch, client_id: str | None) -> None:
     monkeypatch.setenv("IDENTITY_HEADER", "of the platform")
     changes = {"client_id": client_id} if client_id else {}
-    _reads_with_the_token(_signed_in(authority, {"IDENTITY_ENDPOINT": f"{authority.url}/msi/token"}, **changes), authority)
+    _signs_with_the_token(_signed_in(authority, {"IDENTITY_ENDPOINT": f"{authority.url}/msi/token"}, **changes), authority)
     path, said = authority.asked[0]
     assert path == "/msi/token"
     assert said["resource"] == "https://storage.azure.com"
@@ -236,7 +245,7 @@ def test_a_workload_identity(authority: Authority, tmp_path: Path, monkeypatch) 
     }
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    _reads_with_the_token(_signed_in(authority, environ), authority)
+    _signs_with_the_token(_signed_in(authority, environ), authority)
     assert authority.asked[0][0] == "/acme-tenant/oauth2/v2.0/token"
     assert authority.asked[0][1]["client_assertion"] == "assertion-of-the-cluster"
 

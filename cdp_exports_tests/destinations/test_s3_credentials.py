@@ -42,7 +42,7 @@ def profile(tmp_path: Path) -> str:
 
 @dataclass
 class Sts:
-    """Answers AssumeRole with the exporter's keys, which SeaweedFS knows."""
+    """Answers that a role is assumed with the exporter's keys, which SeaweedFS knows."""
 
     url: str = ""
     requests: list[dict[str, str]] = field(default_factory=list)
@@ -52,12 +52,13 @@ class Sts:
         self.requests.append(request)
         if self.refuse:
             return 403, "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>"
+        action = request["Action"]
         ends = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
         return 200, (
-            '<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>'
+            f'<{action}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><{action}Result><Credentials>'
             f"<AccessKeyId>{EXPORTER.access_key_id}</AccessKeyId><SecretAccessKey>{EXPORTER.secret_access_key}</SecretAccessKey>"
             f"<SessionToken></SessionToken><Expiration>{ends}</Expiration>"
-            "</Credentials></AssumeRoleResult></AssumeRoleResponse>"
+            f"</Credentials></{action}Result></{action}Response>"
         )
 
 
@@ -127,6 +128,23 @@ def test_a_role_is_assumed_with_a_profile(bucket: Bucket, sts: Sts, profile: str
         s3_connection(bucket, access_key_id=None, secret_access_key=None, profile=profile, role_arn=ROLE), Path(), {}, IMPATIENT
     ).probe()
     assert "ExternalId" not in sts.requests[0]
+
+
+@pytest.mark.parametrize("role", [None, "arn:aws:iam::123456789012:role/partner"], ids=["alone", "then another role"])
+def test_a_web_identity(bucket: Bucket, sts: Sts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: str | None) -> None:
+    """As EKS sets it up for a pod, and for a pod that then assumes a partner's role."""
+    (tmp_path / "token").write_text("token-of-the-cluster")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", ROLE)
+    destination = open_s3(s3_connection(bucket, access_key_id=None, secret_access_key=None, role_arn=role), Path(), {}, IMPATIENT)
+    destination.probe()
+    destination.put("f", b"x")
+
+    first, *others = sts.requests
+    assert (first["Action"], first["RoleArn"]) == ("AssumeRoleWithWebIdentity", ROLE)
+    assert first["WebIdentityToken"] == "token-of-the-cluster"
+    assert [(request["Action"], request["RoleArn"]) for request in others] == ([("AssumeRole", role)] if role else [])
+    assert bucket.keys() == [f"{bucket.folder}/f"]
 
 
 def test_a_role_that_is_refused(bucket: Bucket, sts: Sts) -> None:

@@ -16,6 +16,7 @@ from cdp_exports.destinations.sftp_files import SftpFiles
 from cdp_exports.errors import CdpExportsError, DestinationRefused, TransientError
 from cdp_exports.testing.destinations import FileDestinationSuite
 from cdp_exports_tests.destinations.opened_sftp import IMPATIENT, open_home
+from cdp_exports_tests.destinations.test_faults import upload
 from cdp_exports_tests.servers.openssh import PASSWORD, Home, OpensshServer, make_server
 
 WRITING: Mapping[str, Callable[[SftpDestination], object]] = {
@@ -115,6 +116,24 @@ def test_symbolic_links_are_not_listed(home: Home) -> None:
     (home.path / "link").symlink_to("f")
     (home.path / "loop").symlink_to(".")
     assert [found.path for found in destination.list("")] == ["f"]
+
+
+def test_the_case_of_paths_is_kept(home: Home) -> None:
+    destination = open_home(home)
+    for path in ("Orders/PART.CSV", "orders/part.csv", "Orders/part.CSV"):
+        upload(destination, path.encode(), path)
+    assert home.files() == ["Orders/PART.CSV", "Orders/part.CSV", "orders/part.csv"]
+    assert destination.read("Orders/part.CSV") == b"Orders/part.CSV"
+    assert destination.read("ORDERS/part.csv") is None
+
+
+@pytest.mark.parametrize("ciphers", ["chacha20-poly1305@openssh.com", "aes256-ctr"])
+def test_a_server_without_the_fast_ciphers(ciphers: str) -> None:
+    server = make_server(options=f"Ciphers {ciphers}")
+    try:
+        open_home(server.home()).probe()
+    finally:
+        server.stop()
 
 
 def test_a_user_without_sftp(home: Home) -> None:

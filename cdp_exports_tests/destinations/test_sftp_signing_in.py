@@ -62,6 +62,17 @@ class TestKeys:
         home.server.allow("exporter", key.with_suffix(".pub"))
         _with_key(home, key.read_text()).probe()
 
+    @pytest.mark.parametrize("cipher", ["-aes-256-cbc", "-aes-128-cbc", "-des3"])
+    def test_the_ways_in_which_openssl_encrypts(self, home: Home, tmp_path: Path, cipher: str) -> None:
+        """PKCS#1 with the cipher in its head, and PKCS#8, as `openssl` writes them and not ssh-keygen."""
+        key = make_key(tmp_path / "key", "-t", "rsa", "-b", "2048", "-m", "PEM")
+        home.server.allow("exporter", key.with_suffix(".pub"))
+        for command in (["rsa", cipher, "-traditional"], ["pkcs8", "-topk8", "-v2", cipher.removeprefix("-")]):
+            openssl = ["openssl", *command, "-in", str(key), "-passout", f"pass:{PASSPHRASE}"]
+            text = subprocess.run(openssl, check=True, capture_output=True, text=True).stdout
+            assert "ENCRYPTED" in text
+            _with_key(home, text, passphrase=Secret(env="PASSPHRASE")).probe()
+
     def test_a_key_in_a_file(self, home: Home, tmp_path: Path) -> None:
         key = make_key(tmp_path / "key", "-t", "ed25519")
         home.server.allow("exporter", key.with_suffix(".pub"))
@@ -94,6 +105,7 @@ class TestKeys:
             ),
             ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ", "holds no private key"),
             ("PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n", "puttygen"),
+            ("---- BEGIN SSH2 ENCRYPTED " + "PRIVATE KEY ----\nP2/56wAAA\n---- END SSH2 ENCRYPTED " + "PRIVATE KEY ----\n", "puttygen"),
         ],
     )
     def test_what_is_no_key_is_told_before_anything_runs(self, home: Home, text: str, said: str) -> None:
