@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from cdp_exports.cli.documents import Document
-from cdp_exports.cli.options import json_option
+from cdp_exports.cli.options import catalog_option, json_option
 from cdp_exports.cli.screen import between, note, show, table, text
 from cdp_exports.errors import DeclarationError
 
@@ -15,6 +15,7 @@ from cdp_exports.errors import DeclarationError
 @click.command("destinations")
 @click.argument("type", required=False)
 @json_option
+@catalog_option
 def show_destinations(type: str | None) -> None:
     """Show the types of destinations, or all about one.
 

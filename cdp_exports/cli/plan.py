@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cdp_exports.catalog.advice import advice
 from cdp_exports.cli.documents import (
     Document,
     funnel_document,
@@ -52,6 +51,7 @@ def plan_export(export: str, full: bool) -> None:
       cdp-exports plan commerce_to_lake
       cdp-exports plan commerce_to_lake --full --json
     """
+    from cdp_exports.catalog.advice import advice
     from cdp_exports.delivery.member import export_of
     from cdp_exports.delivery.previewing import previews
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cdp_exports.automation.switches import schedules_on
-from cdp_exports.catalog.advice import advice
 from cdp_exports.cli.documents import Document, delivery_document, increment_said
 from cdp_exports.cli.history import entry_document
 from cdp_exports.cli.listing import schedule_said, summary, troubles
@@ -78,6 +77,7 @@ def _found(catalog: Catalog, name: str) -> tuple[str, str]:
 
 
 def _export_document(opened: Session, export: str) -> Document:
+    from cdp_exports.catalog.advice import advice
     from cdp_exports.delivery.context import silent
     from cdp_exports.delivery.member import members_of
 

@@ -13,7 +13,7 @@ from cdp_exports_tests.cli.shapes import same_keys
 
 
 def _call(*arguments: str, status: int = 0) -> str:
-    ended = CliRunner(catch_exceptions=False).invoke(program, ["destinations", *arguments])
+    ended = CliRunner(env={"COLUMNS": "200"}, catch_exceptions=False).invoke(program, ["destinations", *arguments])
     assert ended.exit_code == status, ended.output
     return ended.output
 

@@ -30,6 +30,8 @@ COMMANDS = {
     "resolve",
     "adopt",
     "expire",
+    "check",
+    "destinations",
     "columns",
     "schema",
 }

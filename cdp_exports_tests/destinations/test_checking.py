@@ -92,7 +92,7 @@ def test_a_clock_that_is_wrong(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) 
     class _Late(datetime):
         @classmethod
         def now(cls, tz: object = None) -> datetime:
-            return datetime.now(UTC) + timedelta(minutes=7)
+            return datetime.now(UTC) + timedelta(minutes=7, seconds=30)
 
     monkeypatch.setattr(checking, "datetime", _Late)
     clock = _checked(*_s3(bucket))["clock"]
