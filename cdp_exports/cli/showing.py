@@ -17,7 +17,6 @@ from cdp_exports.cli.screen import files_said, note, number, show, table, text
 from cdp_exports.cli.segment_tables import MOVEMENT, by_reason, moved
 from cdp_exports.cli.segments import drawn_segment, segment_document
 from cdp_exports.cli.session import Session, session
-from cdp_exports.entities.connection import TYPES
 from cdp_exports.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -143,6 +142,8 @@ def _drawn(document: Document) -> list[Any]:
 
 
 def _declared(document: Document) -> Iterator[tuple[str, str | None]]:
+    from cdp_exports.entities.connection import TYPES
+
     declared, incremental = document["declaration"], document["mode"] == "incremental"
     segments = document["kind"] == "segment"
     yield "description", document["description"]
