@@ -5,30 +5,24 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from cdp_exports.entities.export import DatasetExport, SegmentExport
 from cdp_exports.entities.templates import folder_pattern
 
 T = TypeVar("T")
 
-_DIGIT, _NUMBER = "\0", "\1"  # any digit; one digit or more
+_DIGIT, _NUMBER = "\0", "\1"  # any digit; a file's number
 _LEFT_OPEN = {"year": 4, "month": 2, "day": 2, "hour": 2, "minute": 2, "timestamp": 10}  # digits
 _INDEX = 5
+_NUMBERS = range(1, 7)  # digits of a file's number: nobody has ten million files in a delivery
 
 
 @dataclass(frozen=True)
 class FileNames:
-    """All names that a member's files can have: literal characters, digits left open, and whether a second file ends in `_2`."""
+    """All names that a member's files can have: literal characters and digits left open; several, where the length is left open too."""
 
-    stem: str
-    extension: str
-    numbered: bool
-
-    @property
-    def patterns(self) -> tuple[str, ...]:
-        first = f"{self.stem}{self.extension}"
-        return (first, f"{self.stem}_{_NUMBER}{self.extension}") if self.numbered else (first,)
+    patterns: tuple[str, ...]
 
 
 def file_names(export: DatasetExport | SegmentExport, values: Mapping[str, str]) -> FileNames | None:
@@ -39,65 +33,55 @@ def file_names(export: DatasetExport | SegmentExport, values: Mapping[str, str])
     stem = folder_pattern(template, {**values, "index": _DIGIT * _INDEX, "number": _NUMBER})
     for name, digits in _LEFT_OPEN.items():
         stem = stem.replace(f"{{{name}}}", _DIGIT * digits)
-    return FileNames(stem, f".{export.format.type}", numbered="{index}" not in template and "{number}" not in template)
+    stems = [stem.replace(_NUMBER, _DIGIT * digits) for digits in _NUMBERS] if _NUMBER in stem else [stem]
+    if "{index}" not in template and _NUMBER not in stem:  # a second file ends in _2
+        stems += [f"{stem}_{_DIGIT * digits}" for digits in _NUMBERS]
+    return FileNames(tuple(f"{stem}.{export.format.type}" for stem in stems))
 
 
 def that_could_be_equal(named: Iterable[tuple[FileNames, T]]) -> Iterator[tuple[T, T]]:
     """Pairs that could give two files one name, each with one that came before it.
 
-    >>> names = [FileNames("vip", ".csv", True), FileNames("vip_2", ".csv", True), FileNames("vips", ".csv", True)]
+    >>> names = [FileNames(("vip.csv", "vip_\\0.csv")), FileNames(("vip_2.csv",)), FileNames(("vips.csv",))]
     >>> list(that_could_be_equal(zip(names, "abc")))
     [('b', 'a')]
     """
-    alike: defaultdict[str, list[_Named[T]]] = defaultdict(list)
+    alike: defaultdict[str, _Alike[T]] = defaultdict(lambda: defaultdict(dict))
     for names, of in named:
-        one = _Named(names.patterns, of)
-        keys = {_outline(pattern) for pattern in one.patterns}
-        other = next((other for key in sorted(keys) for other in alike[key] if one.could_equal(other)), None)
-        if other is not None:
-            yield of, other.of
-        for key in keys:
-            alike[key].append(one)
+        outlines = [(pattern, _outline(pattern)) for pattern in names.patterns]
+        others = (other for pattern, outline in outlines for other in _meeting(pattern, alike[outline]))
+        if (other := next(others, None)) is not None:
+            yield of, other
+        for pattern, outline in outlines:
+            alike[outline][_open_at(pattern)][pattern] = of
 
 
-@dataclass(frozen=True)
-class _Named(Generic[T]):
-    patterns: tuple[str, ...]
-    of: T
+_Alike = defaultdict[tuple[int, ...], dict[str, T]]
+"""Patterns of one outline with whose they are, by where digits are left open."""
 
-    def could_equal(self, other: _Named[T]) -> bool:
-        return any(_meet(one, another) for one in self.patterns for another in other.patterns)
+
+def _meeting(pattern: str, alike: _Alike[T]) -> Iterator[T]:
+    """Those of which some name fits the pattern too. Where the same digits are left open, only an equal one does."""
+    for open_at, known in alike.items():
+        if open_at == _open_at(pattern):
+            yield from [known[pattern]] if pattern in known else []
+        else:
+            yield from (of for other, of in known.items() if _meet(pattern, other))
+
+
+def _open_at(pattern: str) -> tuple[int, ...]:
+    return tuple(index for index, character in enumerate(pattern) if character == _DIGIT)
 
 
 def _outline(pattern: str) -> str:
-    """Equal for any two patterns that meet: each run of digits is one 0."""
-    outline: list[str] = []
-    for character in pattern:
-        plain = "0" if character in (_DIGIT, _NUMBER) or character in "0123456789" else character
-        if plain != "0" or outline[-1:] != ["0"]:
-            outline.append(plain)
-    return "".join(outline)
+    """Equal for any two patterns that meet."""
+    return "".join("0" if _is_digit(character) else character for character in pattern)
 
 
 def _meet(one: str, other: str) -> bool:
-    """Whether some text fits both patterns."""
-    if _NUMBER not in one and _NUMBER not in other:
-        return len(one) == len(other) and all(a == b or _fit(a, b) for a, b in zip(one, other, strict=True))
-    waiting, seen = [(0, 0)], {(0, 0)}
-    while waiting:
-        i, j = waiting.pop()
-        if i == len(one) and j == len(other):
-            return True
-        if i == len(one) or j == len(other) or not (one[i] == other[j] or _fit(one[i], other[j])):
-            continue
-        for i_next in (i, i + 1) if one[i] == _NUMBER else (i + 1,):
-            for j_next in (j, j + 1) if other[j] == _NUMBER else (j + 1,):
-                if (i_next, j_next) not in seen:
-                    seen.add((i_next, j_next))
-                    waiting.append((i_next, j_next))
-    return False
+    """Whether some text fits both patterns, whose outlines are equal."""
+    return all(a == b or _DIGIT in (a, b) for a, b in zip(one, other, strict=True))
 
 
-def _fit(a: str, b: str) -> bool:
-    digits = "0123456789" + _DIGIT + _NUMBER
-    return (a in (_DIGIT, _NUMBER) and b in digits) or (b in (_DIGIT, _NUMBER) and a in digits)
+def _is_digit(character: str) -> bool:
+    return character == _DIGIT or character in "0123456789"

@@ -167,6 +167,7 @@ OVERWRITE = "overwrite: true\n"
         ("{export_id}_{timestamp}", "{export_id}_{timestamp}", False),
         ("a_{export_time}", "a_{year}{day}{month}{hour}{minute}", True),
         ("a_{export_time}", "a_{timestamp}", False),
+        ("a{number}{timestamp}", "a7{timestamp}", True),
         ("a_20{timestamp}", "a_{export_time}", True),
         ("a{export_time}_{index}", "a{export_time}_{number}", True),
         ("a{number}{timestamp}", "a{export_time}", True),
@@ -192,6 +193,11 @@ def test_names_in_a_folder_that_is_shared(tmp_path: Path, one: str, other: str, 
 def test_fixed_names_in_a_folder_that_is_shared(tmp_path: Path, one: str, other: str, told: bool) -> None:
     found = problems(write(tmp_path, {"exports/x.yaml": flat(one, OVERWRITE), "exports/y.yaml": flat(other, OVERWRITE)}))
     assert len(found) == told
+
+
+def test_a_fixed_name_beside_names_with_the_time(tmp_path: Path) -> None:
+    files = {"exports/x.yaml": flat("orders", OVERWRITE), "exports/y.yaml": flat("orders_{export_time}")}
+    assert problems(write(tmp_path, files)) == []
 
 
 def test_names_are_judged_across_connections_and_formats(tmp_path: Path) -> None:
