@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cdp_exports.catalog.catalog import Catalog
     from cdp_exports.entities.connection import Connection
 
-_AT_ONCE = 8
+_STATE = "environment.yaml: state"
 _STYLES = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 
@@ -45,12 +45,13 @@ def check_connections(connections: tuple[str, ...]) -> None:
     from cdp_exports.catalog.load import load
 
     catalog = load(catalog_folder())
-    document = check_all(catalog, {name: catalog.connections[name] for name in _chosen(catalog, connections)})
+    document = check_all(catalog, _chosen(catalog, connections))
     show(document, *_drawn(document))
     click.get_current_context().exit(FAILED if document["status"] == "failed" else DONE)
 
 
-def _chosen(catalog: Catalog, names: tuple[str, ...]) -> tuple[str, ...]:
+def _chosen(catalog: Catalog, names: tuple[str, ...]) -> dict[str, Connection]:
+    """Those that are named; else all, and the state folder, which is written as one."""
     from cdp_exports.entities.nearest import nearest
 
     for name in names:
@@ -59,21 +60,23 @@ def _chosen(catalog: Catalog, names: tuple[str, ...]) -> tuple[str, ...]:
                 f"There is no connection {name!r}{nearest(name, catalog.connections)}.",
                 next_step=f"The connections are {', '.join(catalog.connections)}." if catalog.connections else "The catalog has none.",
             )
-    return tuple(dict.fromkeys(names)) or tuple(catalog.connections)
+    if names:
+        return {name: catalog.connections[name] for name in names}
+    state = {_STATE: catalog.environment.state} if catalog.environment.state else {}
+    return {**catalog.connections, **state}
 
 
 def check_all(catalog: Catalog, connections: Mapping[str, Connection]) -> Document:
     """Check several connections at the same time, and report in their order. `status`: the worst of all."""
-    from cdp_exports.destinations.checking import check_connection, worst
+    from cdp_exports.destinations.checking import check_connections as checked
+    from cdp_exports.destinations.checking import worst
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        begun = [pool.submit(check_connection, one, catalog.root, os.environ) for one in connections.values()]
-        checked = [one.result() for one in begun]
+    seen = checked(connections, catalog.root, os.environ)
     found = [
         {"connection": name, "connection_type": connection.type, "status": worst(checks), "checks": [asdict(check) for check in checks]}
-        for (name, connection), checks in zip(connections.items(), checked, strict=True)
+        for (name, connection), checks in zip(connections.items(), seen.values(), strict=True)
     ]
-    return {"environment": catalog.environment.name, "status": worst(check for checks in checked for check in checks), "connections": found}
+    return {"environment": catalog.environment.name, "status": worst(chain.from_iterable(seen.values())), "connections": found}
 
 
 def _drawn(document: Document) -> list[Any]:

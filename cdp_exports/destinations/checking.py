@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
+from cdp_exports.destinations.certificate import certificate_ends
 from cdp_exports.destinations.destination import FileDestination
 from cdp_exports.destinations.open import open_audience, open_files
 from cdp_exports.encryption.keys import SOON, expiring, read_keys, refuse_expired
@@ -19,6 +21,7 @@ from cdp_exports.errors import CdpExportsError, DestinationRefused, NotIntact
 NEAR = timedelta(seconds=60)
 """How far two clocks may be apart before it is said."""
 
+_AT_ONCE = 8
 _FOLDER = "_probe"  # always the same: data lakes keep folders that are empty
 _CONTENT = b"Written by `cdp-exports check`, and deleted again at once.\n"
 
@@ -51,11 +54,18 @@ Step = tuple[str, Callable[[], str | Check]]
 """A name, and what is done; it returns what was seen."""
 
 
+def check_connections(connections: Mapping[str, Connection], root: Path, environ: Mapping[str, str]) -> dict[str, list[Check]]:
+    """Several at the same time, by their names: one that answers late keeps no other waiting."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        begun = {name: pool.submit(check_connection, connection, root, environ) for name, connection in connections.items()}
+    return {name: one.result() for name, one in begun.items()}
+
+
 def check_connection(connection: Connection, root: Path, environ: Mapping[str, str]) -> list[Check]:
     """Every step and how it went; after one that failed, those that rest on it are left out.
 
     Files: signing in and listing, writing, reading back, the clock, deleting, creating only where none is. Audiences: what the
-    receiver can say without changing anything. Both: when credentials and keys expire.
+    receiver can say without changing anything. Both: when credentials, certificates and keys expire.
     """
     now = datetime.now(UTC)
     keys = [_tried("encryption keys", lambda: _keys(connection, root, environ, now))] if connection.encrypt_to else []
@@ -78,6 +88,7 @@ def _of_files(connection: Connection, root: Path, environ: Mapping[str, str], no
         ("delete", lambda: _deleted(destination, path)),
         ("create once", lambda: _created_once(destination)),
         ("credentials", lambda: _credentials(destination, now)),
+        *_certificate(connection, root, now),
     ]
     done = list(_until_one_fails(steps))
     if done[-1].status == "failed" and len(done) > 1:
@@ -96,7 +107,12 @@ def _of_audiences(connection: Connection, root: Path, environ: Mapping[str, str]
         destination.probe()
         return f"{destination.place} can be used"
 
-    return list(_until_one_fails([("sign in and rights", probed), ("credentials", lambda: _credentials(destination, now))]))
+    steps: list[Step] = [
+        ("sign in and rights", probed),
+        ("credentials", lambda: _credentials(destination, now)),
+        *_certificate(connection, root, now),
+    ]
+    return list(_until_one_fails(steps))
 
 
 def _until_one_fails(steps: list[Step]) -> Iterator[Check]:
@@ -187,6 +203,25 @@ def _credentials(destination: object, now: datetime) -> str | Check:
         message = f"The credentials expire on {expire:%Y-%m-%d}, in {_span(expire - now)}, and from then on deliveries fail."
         return Check("credentials", "warning", message, "Renew them, and put them in the place of the old ones.")
     return f"until {expire:%Y-%m-%d}"
+
+
+def _certificate(connection: Connection, root: Path, now: datetime) -> Iterator[Step]:
+    """Of a server that somebody runs; the great services renew theirs. Its address stands in `endpoint_url` or `url`."""
+    address = getattr(connection, "endpoint_url", None) or getattr(connection, "url", None)
+    if not isinstance(address, str) or not address.lower().startswith("https:"):
+        return
+    authorities: str | None = getattr(connection, "ca_file", None)
+
+    def seen() -> str | Check:
+        end = certificate_ends(address, root / authorities if authorities else None)
+        if end is None:
+            return "no end is known"
+        if end <= now + SOON:
+            message = f"The certificate of {address} expires on {end:%Y-%m-%d}, in {_span(end - now)}."
+            return Check("certificate", "warning", message, "Ask who runs it to renew it: with one that has expired nothing is sent there.")
+        return f"until {end:%Y-%m-%d}"
+
+    yield "certificate", seen
 
 
 def _keys(connection: Connection, root: Path, environ: Mapping[str, str], now: datetime) -> str | Check:

@@ -91,12 +91,12 @@ def _checks(catalog: Catalog) -> AssetChecksDefinition:
     ]
 
     def in_order(context: AssetCheckExecutionContext) -> Iterator[AssetCheckResult]:
-        from cdp_exports.destinations.checking import check_connection
+        from cdp_exports.destinations.checking import check_connections
 
-        for connection_id, connection in catalog.connections.items():
-            key = connection_key(connection_id)
-            if any(selected.asset_key == key for selected in context.selected_asset_check_keys):
-                yield _result(key, check_connection(connection, catalog.root, os.environ))
+        chosen = {selected.asset_key for selected in context.selected_asset_check_keys}
+        connections = {name: connection for name, connection in catalog.connections.items() if connection_key(name) in chosen}
+        for name, checks in check_connections(connections, catalog.root, os.environ).items():
+            yield _result(connection_key(name), checks)
 
     in_order.__annotations__["context"] = AssetCheckExecutionContext  # Dagster does not read it as text
     return multi_asset_check(specs=specs, can_subset=True, name=f"{catalog.environment.name}__connections")(in_order)

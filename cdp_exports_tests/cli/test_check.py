@@ -32,6 +32,12 @@ def test_one_that_is_not(project: Project, monkeypatch: pytest.MonkeyPatch) -> N
     assert "Set NOBODYS_KEY where the run executes" in said.output
 
 
+def test_the_state_folder_too(project: Project) -> None:
+    project.declare("environment.yaml", "name: acme\nstate: {type: local, folder: state}\n")
+    assert [one["connection"] for one in project.json("check")["connections"]] == ["outbox", "environment.yaml: state"]
+    assert [one["connection"] for one in project.json("check", "outbox", "outbox")["connections"]] == ["outbox"]
+
+
 def test_a_folder_that_is_none(project: Project) -> None:
     (project.root / "outbox").write_text("a file")
     ended = project.call("check")

@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import trustme
 
 from cdp_exports.destinations import checking
+from cdp_exports.destinations.certificate import certificate_ends
 from cdp_exports.destinations.checking import Check, check_connection
 from cdp_exports.destinations.open import open_files
 from cdp_exports.entities.connection import CONNECTION, Connection
@@ -137,3 +139,21 @@ def test_linkedin(linkedin: LinkedIn) -> None:
     assert [check.step for check in checks] == ["sign in and rights", "credentials"]
     assert checks[0].status == "ok"
     assert checks[1] != Check("credentials", "ok", "no end is known")
+
+
+def test_a_certificate_that_expires(endpoint_with_tls: Endpoint, authority: Path, authority_of_tests: trustme.CA, tmp_path: Path) -> None:
+    connection = CONNECTION.validate_python(endpoint_with_tls.declared(ca_file=str(authority)))
+    assert _checked(connection, endpoint_with_tls.environ)["certificate"] == Check("certificate", "ok", "until 3000-01-01")
+    pem = tmp_path / "brief.pem"
+    brief = authority_of_tests.issue_cert("localhost", not_after=datetime.now(UTC) + timedelta(days=10, hours=1))
+    brief.private_key_and_cert_chain_pem.write_to_path(str(pem))
+    with Endpoint(pem, "localhost") as other:
+        connection = CONNECTION.validate_python(other.declared(ca_file=str(authority)))
+        found = _checked(connection, other.environ)["certificate"]
+    assert found.status == "warning"
+    assert found.message.endswith(", in 10 days.")
+
+
+def test_no_certificate_can_be_seen() -> None:
+    assert certificate_ends("https://127.0.0.1:1") is None
+    assert certificate_ends("http://127.0.0.1:1") is None
