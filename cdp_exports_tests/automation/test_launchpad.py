@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 
 import dagster as dg
 
+from cdp_exports.entities.export_time import ExportTime
 from cdp_exports_tests.automation.refreshed import Scene
 
 LOCATION = """
@@ -38,20 +41,21 @@ LOCATION = """
 """A user's own project, with a resource of their own in the place of a connection's."""
 
 
-def fill_in(scene: Scene, home: Path, job: str, form: Mapping[str, object]) -> subprocess.CompletedProcess[str]:
+def filled_in(scene: Scene, home: Path, job: str, form: Mapping[str, object]) -> subprocess.Popen[str]:
     location = scene.root / "location.py"
     location.write_text(dedent(LOCATION))
     (scene.root / "form.yaml").write_text(json.dumps(form))
     command = [str(Path(sys.executable).with_name("dagster")), "job", "execute", "-f", str(location), "-j", job]
     environ = {**os.environ, "DAGSTER_HOME": str(home)}
-    return subprocess.run(
-        [*command, "-c", str(scene.root / "form.yaml")],
-        env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    arguments = [*command, "-c", str(scene.root / "form.yaml")]
+    return subprocess.Popen(arguments, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def fill_in(scene: Scene, home: Path, job: str, form: Mapping[str, object]) -> subprocess.CompletedProcess[str]:
+    """And wait for the job's end."""
+    with filled_in(scene, home, job, form) as process:
+        said, _ = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, said)
 
 
 def delivered(scene: Scene) -> set[tuple[str, ...]]:
@@ -112,3 +116,21 @@ def test_all_of_them(tmp_path: Path, home: Path, stored_instance: dg.DagsterInst
     assert fill_in(scene, home, "acme__run_all", {"family": "profile"}).returncode == 0
     assert len(scene.committed("a")) == 1
     assert len(scene.committed("b")) == 2
+
+
+def test_terminated(tmp_path: Path, home: Path, stored_instance: dg.DagsterInstance) -> None:
+    """While its delivery waits for another run of the export: both end cancelled, and nothing was delivered."""
+    scene = Scene.create(tmp_path, stored_instance, out="datasets: [orders]")
+    lease = scene.ledger.acquire("acme", "out", run_id="other", export_time=ExportTime.parse("202601010000"), seconds=600)
+    assert lease is not None
+    with filled_in(scene, home, "acme__run_export", {"export": "out"}) as process:
+        while [run.status for run in stored_instance.get_runs()] != [dg.DagsterRunStatus.STARTED] * 2:
+            assert process.poll() is None
+            time.sleep(0.1)
+        (job,) = stored_instance.get_runs(dg.RunsFilter(job_name="acme__run_export"))
+        stored_instance.report_run_canceling(job)  # as *Terminate* does before it sends the signal
+        time.sleep(0.5)  # into the wait; an interrupt before it ends the same
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    assert [run.status for run in stored_instance.get_runs()] == [dg.DagsterRunStatus.CANCELED] * 2
+    assert delivered(scene) == set()
