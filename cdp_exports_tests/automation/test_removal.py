@@ -67,6 +67,31 @@ def test_a_tick_asks_for_the_members_that_are_left(clock: Clock, tmp_path: Path)
     ]
 
 
+def test_a_sensor_of_an_older_load_asks_for_nothing_that_is_gone(
+    tmp_path: Path, stored_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follows = "schedule: {after: refresh}"
+    scene = Scene.create(
+        tmp_path,
+        stored_instance,
+        asked=f"datasets: [events]\n{follows}",
+        out=f"datasets: [orders]\n{follows}",
+        part=f"datasets: [events]\n{follows}",
+    )
+    assert [request.run_key.split("/")[0] for request in scene.evaluate() if request.run_key] == ["asked", "part"]
+    (due,) = scene.ledger.due("acme", "asked")
+    monkeypatch.setattr(Scene, "catalog", scene.catalog)  # loaded before anything is removed
+    for export in ("asked", "out"):
+        (tmp_path / "catalog" / "exports" / f"{export}.yaml").unlink()
+    scene.refresh(3)
+    assert [request.run_key.split("/")[0] for request in scene.evaluate() if request.run_key] == ["part"]
+    assert [one.export for one in scene.ledger.due("acme")] == ["part"]
+    assert scene.history("asked") == [(str(due.export_time), "skipped", "removed")]
+    scene.evaluate()
+    assert scene.history("out") == []
+    assert scene.partitions("out") == []
+
+
 @pytest.mark.timeout(400)
 def test_renamed_and_removed_with_runs_queued(
     tmp_path: Path, home: Path, stored_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
