@@ -25,7 +25,7 @@ from cdp_exports.delivery import manifest
 from cdp_exports.delivery.member import is_to_audience
 from cdp_exports.delivery.outcome import Outcome
 from cdp_exports.errors import CdpExportsError
-from cdp_exports.ledger.records import Delivery
+from cdp_exports.ledger.records import Delivery, Pin
 
 DELIVERED = "delivered"
 """The check of every member."""
@@ -70,7 +70,7 @@ def delivery_metadata(delivery: Delivery, uri: str | None, describe: Describe) -
         "cdp/reason": pin.reason,
         **describe(delivery),
         "dagster/uri": uri,
-        "cdp/manifest": f"{uri}/{manifest.NAME}" if uri and not is_to_audience(pin) else None,
+        "cdp/manifest": _manifest(pin, uri) if uri and not is_to_audience(pin) else None,
         "cdp/encrypted_to": ", ".join(pin.recipients) or None,
         "cdp/previous_export_time": str(delivery.previous_export_time) if delivery.previous_export_time else None,
         "cdp/base_export_time": str(delivery.base_export_time),
@@ -80,6 +80,10 @@ def delivery_metadata(delivery: Delivery, uri: str | None, describe: Describe) -
         "cdp/environment": delivery.environment,
     }
     return {name: value for name, value in metadata.items() if value is not None}
+
+
+def _manifest(pin: Pin, uri: str) -> str:
+    return manifest.path_in(uri) if pin.manifest is None else f"{uri.removesuffix(pin.folder)}{pin.manifest}"
 
 
 def check_result(key: AssetKey, outcome: Outcome, failures: int = 0) -> AssetCheckResult:

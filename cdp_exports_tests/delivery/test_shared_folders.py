@@ -20,6 +20,7 @@ from cdp_exports.errors import DeclarationError, NotIntact
 from cdp_exports.ledger.ledger import Ledger
 from cdp_exports_tests.delivery.world import EXPORT, TIMES, World, hurry
 from cdp_exports_tests.servers.seaweedfs import EXPORTER, Bucket
+from cdp_exports_tests.test_reading import SNIPPETS
 
 CSV = {"type": "csv", "compression": "none"}
 TIMED = {"path": "drop", "file_name": "{export_id}_{export_time}", "format": CSV}
@@ -83,6 +84,20 @@ def test_names_with_the_time(begin: Begin) -> None:
     document = json.loads(world.destination.read(f"{CONTROL}/{TIMES[1]}") or b"")
     assert (document["folder"], document["files"][0]["path"]) == ("../..", f"{EXPORT}_{TIMES[1]}.csv")
     assert [verdict.differences for verdict in verify(world.member)] == [(), ()]
+
+
+def test_receivers_of_a_shared_folder(tmp_path: Path) -> None:
+    """The snippet of docs/receivers.md, as it stands."""
+    world = World.create(tmp_path, export=TIMED)
+    for n, time in enumerate(TIMES[:3]):
+        world.write(rows(n))
+        committed(world, time)
+    snippet: dict[str, Any] = {}
+    exec(SNIPPETS["in-one-folder"], snippet)
+    found = snippet["deliveries_in"](tmp_path / "out" / CONTROL, after=TIMES[0])
+    assert [manifest["export_time"] for manifest, _ in found] == TIMES[1:3]
+    assert [files for _, files in found] == [[str(tmp_path / "out" / "drop" / f"{EXPORT}_{time}.csv")] for time in TIMES[1:3]]
+    assert all(Path(file).is_file() for _, files in found for file in files)
 
 
 def test_the_ledger_is_rebuilt_from_a_shared_folder(begin: Begin) -> None:
