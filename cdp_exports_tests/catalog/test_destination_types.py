@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,8 @@ def test_keys_of_the_type_come_first_and_those_of_files_only_where_files_go() ->
     assert "encrypt_to" not in {key["name"] for key in linkedin["keys"]}
     assert linkedin["required_fields"] == [["email"], ["email_sha256"], ["google_aid"], ["first_name", "last_name"]]
     assert (sftp["family"], linkedin["family"]) == ("files", "audiences")
+
+
+def test_extras_exist() -> None:
+    declared = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    assert {known.extra for known in TYPES.values() if known.extra} <= set(declared)
