@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from dagster import AssetKey, DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, EventLogRecord, RunsFilter
+from dagster import AssetKey, DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 from cdp_exports.assets.keys import FAMILY
 
@@ -24,6 +24,7 @@ class Refresh:
 
 
 IDLE = Refresh()
+NOTHING: Mapping[AssetKey, int | None] = {}
 
 
 def active_runs(instance: DagsterInstance) -> list[DagsterRun]:
@@ -31,8 +32,14 @@ def active_runs(instance: DagsterInstance) -> list[DagsterRun]:
     return list(instance.get_runs(RunsFilter(statuses=_RUNNING)))
 
 
-def refreshes(instance: DagsterInstance, keys: Collection[AssetKey], active: Collection[DagsterRun]) -> dict[AssetKey, Refresh]:
-    """How each asset stands, nothing of one that Dagster has never heard of. `active`: as `active_runs` found them."""
+def refreshes(
+    instance: DagsterInstance,
+    keys: Collection[AssetKey],
+    active: Collection[DagsterRun],
+    observed: Mapping[AssetKey, int | None] = NOTHING,
+) -> dict[AssetKey, Refresh]:
+    """How each asset stands, nothing of one that Dagster has never heard of. `active`: as `active_runs` found them; `observed`: the
+    number of its newest observation, where that counts as a refresh."""
     if not keys:
         return {}
     running: dict[AssetKey, list[str]] = {key: [] for key in keys}
@@ -54,7 +61,7 @@ def refreshes(instance: DagsterInstance, keys: Collection[AssetKey], active: Col
                 running[key].append(run.run_id)
             elif run is not None and (made is None or made.run_id != run.run_id):
                 failed = run.run_id
-            events = [record.storage_id for record in (made, _last_observation(instance, key)) if record is not None]
+            events = [number for number in (made and made.storage_id, observed.get(key)) if number is not None]
         found[key] = Refresh(tuple(running[key]), failed, max(events, default=None))
     return found
 
@@ -72,8 +79,3 @@ def _failed(instance: DagsterInstance, run_ids: Collection[str]) -> Mapping[str,
         return {}
     failed = RunsFilter(run_ids=list(run_ids), statuses=[DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED])
     return {run.run_id: run for run in instance.get_runs(failed)}
-
-
-def _last_observation(instance: DagsterInstance, key: AssetKey) -> EventLogRecord | None:
-    records = instance.fetch_observations(key, limit=1).records
-    return records[0] if records else None

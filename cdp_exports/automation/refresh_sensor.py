@@ -26,6 +26,7 @@ from dagster import (
 
 from cdp_exports.assets.keys import FAMILIES, FAMILY, GROUPS, Kind, dataset_key
 from cdp_exports.assets.ledger import open_ledger
+from cdp_exports.assets.observations import Observations
 from cdp_exports.assets.refreshing import Refresh, active_runs, refreshes
 from cdp_exports.automation.asking import partition_request, run_request
 from cdp_exports.automation.following import Refreshed, refreshed
@@ -65,10 +66,10 @@ def refresh_sensor(catalog: Catalog, exports: Mapping[str, DatasetExport] | Mapp
     if not scheduled:
         return []
     kind = next(iter(scheduled.values())).kind
-    name, reads = sensor_name(catalog.environment.name, kind), Reads(catalog)
+    name, reads, observations = sensor_name(catalog.environment.name, kind), Reads(catalog), Observations()
 
     def evaluate(context: SensorEvaluationContext) -> SensorResult:
-        return Tick(catalog, kind, scheduled, reads, name, context).result()
+        return Tick(catalog, kind, scheduled, reads, observations, name, context).result()
 
     sensor = SensorDefinition(
         name=name,
@@ -90,6 +91,7 @@ class Tick:
     kind: Kind
     exports: Mapping[str, DatasetExport | SegmentExport]
     reads: Reads
+    observations: Observations
     sensor: str
     context: SensorEvaluationContext
     requests: list[tuple[Due, RunRequest]] = field(default_factory=list[tuple[Due, RunRequest]])
@@ -157,7 +159,9 @@ class Tick:
         return [member for member in self.exports[one.export].members if member in one.members]
 
     def _standing(self, datasets: Collection[str]) -> dict[AssetKey, Refresh]:
-        return refreshes(self.context.instance, [dataset_key(self.catalog, name) for name in sorted(datasets)], self.active)
+        instance, keys = self.context.instance, {name: dataset_key(self.catalog, name) for name in sorted(datasets)}
+        observed = self.observations.newest(instance, [key for name, key in keys.items() if self.catalog.datasets[name].asset_key])
+        return refreshes(instance, list(keys.values()), self.active, observed)
 
     # -- what was asked for
     def _ask_again(self, requested: Collection[Due]) -> list[Due]:

@@ -69,20 +69,28 @@ class Daemon:
             self.dequeue()
             time.sleep(0.2)
 
-    def backfill(self, asset: dg.AssetKey, partitions: Sequence[str]) -> BulkActionStatus:
-        """As the UI launches it, to its end."""
+    def launch_backfill(self, asset: dg.AssetKey, partitions: Sequence[str]) -> str:
+        """As the UI does it; its id."""
         params: dict[str, Any] = {"partitionNames": list(partitions), "assetSelection": [{"path": asset.path}], "fromFailure": False}
         answer = execute_dagster_graphql(self.location.create_request_context(), LAUNCH, variables={"params": params})
         assert answer.data
         assert "backfillId" in answer.data["launchPartitionBackfill"], answer.data
-        backfill_id, until = answer.data["launchPartitionBackfill"]["backfillId"], time.monotonic() + 180
+        return answer.data["launchPartitionBackfill"]["backfillId"]
+
+    def has_ended(self, backfill_id: str) -> BulkActionStatus | None:
+        """How a backfill ended; None where it did not yet."""
+        found = self.instance.get_backfill(backfill_id)
+        assert found is not None
+        return None if found.status is BulkActionStatus.REQUESTED else found.status
+
+    def backfill(self, asset: dg.AssetKey, partitions: Sequence[str]) -> BulkActionStatus:
+        """From its launch to its end."""
+        backfill_id, until = self.launch_backfill(asset, partitions), time.monotonic() + 180
         while time.monotonic() < until:
             assert [error for error in execute_backfill_iteration(self.location, logging.getLogger("backfill")) if error] == []
             self.dequeue()
-            found = self.instance.get_backfill(backfill_id)
-            assert found is not None
-            if found.status is not BulkActionStatus.REQUESTED:
-                return found.status
+            if ended := self.has_ended(backfill_id):
+                return ended
             time.sleep(0.5)
         raise AssertionError("the backfill did not end")
 

@@ -40,14 +40,14 @@ UPSTREAM = """
 
 
 @contextmanager
-def daemon(scene: Scene, home: Path) -> Generator[subprocess.Popen[bytes]]:
+def daemon(scene: Scene, home: Path, *loads: str) -> Generator[subprocess.Popen[bytes]]:
     """dagster-daemon with its code servers and the runs that they launch, in a session of their own."""
     environ = {
         **{name: value for name, value in os.environ.items() if not name.startswith("PYTHONDONT")},
         "DAGSTER_HOME": str(home),
         "CDP_EXPORTS_CATALOG": str(scene.root / "catalog"),
     }
-    command = [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-m", "cdp_exports.definitions"]
+    command = [str(Path(sys.executable).with_name("dagster-daemon")), "run", *(loads or ("-m", "cdp_exports.definitions"))]
     log = scene.root / "daemon.log"
     with (
         log.open("ab") as out,
