@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from cdp_exports.errors import DeclarationError
+
 
 class Proof(StrEnum):
     """How it is known that what is stored is what was sent, strongest first."""
@@ -66,9 +68,17 @@ class Capabilities:
 def capabilities_of(connection_type: str) -> Capabilities:
     """What a connection of this type can do.
 
+    Raises:
+        DeclarationError: no such type is installed (any more).
+
     >>> capabilities_of("local").proof
     <Proof.REREAD: 'reread'>
     """
     from cdp_exports.entities.connection import TYPES  # the table is made of what stands here
 
+    if connection_type not in TYPES:
+        raise DeclarationError(
+            f"No type of destination {connection_type!r} is installed; the types are {', '.join(TYPES)}.",
+            next_step="Install the package that offers it.",
+        )
     return TYPES[connection_type].capabilities

@@ -119,6 +119,22 @@ def test_files_and_members_are_delivered_to_it(site: Site, project: Path) -> Non
         }
 
 
+def test_a_package_that_is_gone(site: Site, project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What was delivered through it is told in one sentence; the rest of the catalog works on."""
+    assert site.call("run", "profiles_to_archive", here=project).returncode == 0
+    without = Site(tmp_path_factory.mktemp("without"))
+    refused = without.call("list", here=project)
+    assert refused.returncode == 2
+    assert "`type`: 'acme_archive' is not one of 'local', 's3'" in refused.stderr
+    for name in ("connections/archive.yaml", "connections/register.yaml"):
+        (project / "catalog" / name).write_text("type: local\nfolder: " + name.partition("/")[2].removesuffix(".yaml") + "\n")
+    (project / "catalog" / "exports" / "everybody_to_register.yaml").unlink()
+    verified = without.call("verify", "profiles_to_archive", here=project)
+    assert verified.returncode == 2, verified.stdout + verified.stderr
+    assert "No type of destination 'acme_archive' is installed" in verified.stderr
+    assert without.call("list", here=project).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("value", "why"),
     [
