@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks import profiles, uploads, world
 from benchmarks.content import assert_same
-from benchmarks.measuring import Measured, by_turns, run, timed
+from benchmarks.measuring import Measured, by_turns, measured, run, timed
 from benchmarks.results import Result
 from benchmarks.tables import change, generate
 
@@ -60,6 +60,7 @@ class Run:
             "uploads": self.uploads,
             "segments": self.segments,
             "loading": self.loading,
+            "ticks": self.ticks,
         }
 
     def parquet(self) -> Iterator[Result]:
@@ -261,6 +262,18 @@ class Run:
         small, large = by_turns(self.sizes.repeats, loaded(few), loaded(many))
         yield _seconds(f"code location with {many:,} exports loads", large, f"with {few}", small, target=2)
 
+    def ticks(self) -> Iterator[Result]:
+        """The refresh sensor over many exports: idle, and all due at once."""
+        _, exports = self.sizes.exports
+        folder = self.folder / "ticks"
+        folder.mkdir()
+        found = measured("benchmarks.ticks", str(folder), str(exports))
+        refreshes = f"refresh sensor, {exports:,} exports and tables"
+        yield _within(f"{refreshes}: a tick with nothing due", found["idle"], "limit", 1)
+        yield _within(f"{refreshes}: the first tick", found["first"], "Dagster's limit", 60)
+        due = f"{refreshes}: the slowest of {found['due_ticks']:.0f} ticks that start all of them"
+        yield _within(due, found["due"], "Dagster's limit", 60)
+
     def _table(self, rows: int) -> Path:
         table = self.folder / "tables" / str(rows)
         return table if table.exists() else generate(self.folder, rows)
@@ -303,6 +316,10 @@ def _catalog(folder: Path, exports: int) -> Path:
 
 def _seconds(work: str, here: Measured, compared_with: str, there: Measured, target: float | None = None) -> Result:
     return Result(work, f"{here.seconds:.2f} s", compared_with, f"{there.seconds:.2f} s", here.seconds / there.seconds, target)
+
+
+def _within(work: str, seconds: float, compared_with: str, limit: float) -> Result:
+    return Result(work, f"{seconds:.2f} s", compared_with, f"{limit:.2f} s", seconds / limit, 1)
 
 
 def _faster(work: str, here: Measured, compared_with: str, there: Measured, target: float | None = None) -> Result:
