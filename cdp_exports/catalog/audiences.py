@@ -12,7 +12,7 @@ from cdp_exports.entities.connection import Connection
 from cdp_exports.entities.export import DatasetExport, SegmentExport
 from cdp_exports.entities.nearest import nearest
 
-_OF_FILES = ("layout", "preset", "path", "file_name", "format", "overwrite", "status", "dots")
+_OF_FILES = ("layout", "preset", "path", "file_name", "format", "overwrite", "model_json", "status", "dots")
 """Keys of an export that say how files arrive; `layout` and `preset` first, which stand for the others."""
 
 CONNECTIONS_OF_FILES = ("encrypt_to", "lower_case", "keep_for")

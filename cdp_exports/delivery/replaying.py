@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cdp_exports.delivery import manifest
 from cdp_exports.delivery.announcing import announce
 from cdp_exports.delivery.attempt import Files, attempting
+from cdp_exports.delivery.control import NAME as CONTROL
 from cdp_exports.delivery.holding import Holding, holding
 from cdp_exports.delivery.lasting import replaced_by
 from cdp_exports.delivery.member import Member
@@ -102,6 +103,8 @@ def _manifest(member: Member, delivery: Delivery) -> bytes:
 
 def _refuse_folder(member: Member, destination: FileDestination, to: str) -> None:
     """A copy stands where nothing is ever delivered."""
+    if any(destination.list(f"{to}/{CONTROL}")):
+        raise DeclarationError(f"{destination.uri(to)} is a folder that exports deliver into.", next_step="Name another folder.")
     parts = to.split("/")
     for depth in range(1, len(parts) + 1):
         parent = "/".join(parts[:depth])

@@ -120,6 +120,23 @@ def test_the_ledger_is_rebuilt_from_a_shared_folder(begin: Begin) -> None:
     assert [verdict.differences for verdict in verify(world.member)] == [(), (), ()]
 
 
+def test_the_ledger_is_rebuilt_from_fixed_names(begin: Begin) -> None:
+    world = begin(FIXED)
+    for n in range(3):
+        world.write(rows(n))
+        committed(world, TIMES[n])
+    world.ledger.close()
+    world.__dict__["ledger"] = Ledger.open(f"sqlite:///{world.folder}/another.db")
+    world.__dict__.pop("context")
+    assert adopt(world.member) == 3
+    assert sorted(ids(world, "drop/latest.csv")) == [0, 1, 2]
+    verdicts = list(verify(world.member))
+    assert [verdict.differences for verdict in verdicts] == [(), (), ()] and [verdict.over is None for verdict in verdicts] == [0, 0, 1]
+    world.write(rows(3))
+    committed(world, TIMES[3])
+    assert sorted(ids(world, "drop/latest.csv")) == [0, 1, 2, 3]
+
+
 def test_a_file_that_somebody_else_put_there_stays(begin: Begin) -> None:
     world = begin(FIXED)
     world.destination.put("drop/latest.csv", b"theirs")
@@ -178,6 +195,8 @@ def test_replays_of_what_was_replaced(begin: Begin) -> None:
         replay(world.member, ExportTime.parse(TIMES[0]), run_id="person", replace=True)
     replay(world.member, ExportTime.parse(TIMES[0]), run_id="person", to="again")
     assert ids(world, next(path for path in paths(world) if path.startswith("again/l"))) == [1]
+    with pytest.raises(DeclarationError, match="that exports deliver into"):
+        replay(world.member, ExportTime.parse(TIMES[0]), run_id="person", to="drop")
     copied = json.loads(world.destination.read("again/_manifest") or b"")
     assert "folder" not in copied
     world.destination.put("drop/latest.csv", b"broken")
