@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 @click.command("schedule")
 @click.argument("exports", nargs=-1, metavar="[EXPORT]...")
 @click.option("--search", metavar="TEXT", help="Also every export that `list --search` shows for this text.")
-@click.option("--on/--off", default=None, help="Switch the schedules in Dagster, as their toggles in its UI do. The YAML stays.")
+@click.option(
+    "--keep",
+    type=click.Choice(["on", "off"]),
+    help="Keep each schedule and switch it on or off in Dagster, as its toggle in the UI does. The YAML stays.",
+)
 @click.option("--every", metavar="3h|6h|8h|12h", help="A new schedule: every so many hours, in UTC from `--start`, else from 00:00.")
 @click.option("--daily-at", metavar="HH:MM", multiple=True, help="A new schedule: daily at this time. May be given several times.")
 @click.option("--weekly-on", metavar="DAY", multiple=True, help="A new schedule: on this weekday, with `--at`. May be given several times.")
@@ -39,27 +43,27 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="Write the YAML without asking.")
 @json_option
 @catalog_option
-def schedule_exports(exports: tuple[str, ...], search: str | None, on: bool | None, yes: bool, **cadence: Any) -> None:
+def schedule_exports(exports: tuple[str, ...], search: str | None, keep: str | None, yes: bool, **cadence: Any) -> None:
     """Switch the schedules of exports on or off, or declare a new one for all of them.
 
-    With `--on` or `--off` alone each export keeps its schedule; only its switch in Dagster changes, and at once. A schedule
-    that is switched on makes up for nothing that it missed while it was off.
+    With `--keep` each export keeps its schedule; only its switch in Dagster changes, and at once. A schedule that is
+    switched on makes up for nothing that it missed while it was off.
 
     With a new schedule the exports' files are changed at the key `schedule`, comments and everything else kept: what
     changes is shown, and asked for unless `--yes`; all files are written, or none. It takes effect when Dagster loads the
-    code location again. Switches stay as they are, unless `--on` or `--off` is given too.
+    code location again. Switches stay as they are, unless `--keep` is given too.
 
     \b
     Examples:
-      cdp-exports schedule commerce_to_lake --off
-      cdp-exports schedule --search crm --on
+      cdp-exports schedule commerce_to_lake --keep off
+      cdp-exports schedule --search crm --keep on
       cdp-exports schedule commerce_to_lake --every 6h --start 2026-12-01T02:00Z
       cdp-exports schedule vip_to_crm lapsed_to_crm --daily-at 02:00 --daily-at 14:00 --time-zone Europe/Paris --yes
       cdp-exports schedule vip_to_crm --monthly-on 1 --monthly-on last --at 06:00
     """
-    defined = _defined(cadence)
+    defined, on = _defined(cadence), None if keep is None else keep == "on"
     if on is None and not defined:
-        raise click.UsageError("Say what to do: --on, --off, or a new schedule such as --every 6h.")
+        raise click.UsageError("Say what to do: --keep on, --keep off, or a new schedule such as --every 6h.")
     if defined and asked().as_json and not yes:
         raise click.UsageError("With --json nobody is asked; give --yes to write the YAML.")
     with session() as opened:

@@ -50,8 +50,8 @@ def test_those_whose_schedule_is_on(project: Project) -> None:
         assert {run.tags["cdp/export"] for run in instance.get_runs()} == {"follows", "weekly"}
         assert instance.all_instigator_state() == []
     # the toggle is the truth, not `active`
-    project.call("schedule", "weekly", "--off")
-    project.call("schedule", "both", "--on")
+    project.call("schedule", "weekly", "--keep", "off")
+    project.call("schedule", "both", "--keep", "on")
     started, left_out = of(project.json("run", "--all", "--family", "dataset"))
     assert started == ["both", "follows"]
     assert left_out["weekly"] == "off"

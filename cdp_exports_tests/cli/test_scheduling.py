@@ -47,7 +47,7 @@ def on(project: Project) -> dict[str, bool | None]:
 def test_on_and_off_switch_the_instance_only(served: Project) -> None:
     before = {export: content(served, export) for export in ("both", "weekly")}
     assert on(served) == {"both": False, "weekly": True}
-    document = served.json("schedule", "both", "weekly", "--on")
+    document = served.json("schedule", "both", "weekly", "--keep", "on")
     assert same_keys(document, SHAPES["schedule"]) == []
     assert [(export["export"], export["switched"], export["schedule_on"]) for export in document["exports"]] == [
         ("both", True, True),
@@ -56,7 +56,7 @@ def test_on_and_off_switch_the_instance_only(served: Project) -> None:
     assert document["files"] == []
     assert on(served) == {"both": True, "weekly": True}
     assert states(served) == {"acme_both": "RUNNING"}, "what nobody touched stays as it is declared"
-    assert served.call("schedule", "weekly", "--off").exit_code == 0
+    assert served.call("schedule", "weekly", "--keep", "off").exit_code == 0
     assert on(served) == {"both": True, "weekly": False}
     assert {export: content(served, export) for export in before} == before
 
@@ -67,7 +67,7 @@ def test_the_state_is_the_toggle_of_the_ui(served: Project) -> None:
     from dagster._core.scheduler.instigation import ScheduleInstigatorData
 
     before = datetime.now(UTC).timestamp() - 1
-    served.json("schedule", "both", "--on")
+    served.json("schedule", "both", "--keep", "on")
     with DagsterInstance.from_config(str(served.root)) as instance:
         (state,) = instance.all_instigator_state()
         selector = InstigatorSelector(location_name="exports", repository_name="__repository__", name="acme_both")
@@ -91,12 +91,12 @@ def test_the_next_export_time_is_that_of_schedules_that_are_on(served: Project) 
 
 
 def test_nobody_knows_where_the_schedules_are(project: Project) -> None:
-    ended = project.call("schedule", "both", "--on")
+    ended = project.call("schedule", "both", "--keep", "on")
     assert ended.exit_code == 2
     assert "Which code location has these exports is not known" in ended.stderr
     assert states(project) == {}
     (project.root / "workspace.yaml").write_text(WORKSPACE + WORKSPACE.partition("\n")[2].replace("name: exports", "name: others"))
-    ended = project.call("schedule", "both", "--on")
+    ended = project.call("schedule", "both", "--keep", "on")
     assert ended.exit_code == 2
     assert "names 2 code locations" in ended.stderr
 
@@ -126,7 +126,7 @@ def test_it_asks(served: Project) -> None:
     assert "every 3h" in refused.stdout
     assert "daily at 02:00 UTC" in refused.stdout
     assert content(served, "both") == before
-    agreed = CliRunner(catch_exceptions=False).invoke(program, ["schedule", "both", "--daily-at", "02:00", "--on"], input="y\n")
+    agreed = CliRunner(catch_exceptions=False).invoke(program, ["schedule", "both", "--daily-at", "02:00", "--keep", "on"], input="y\n")
     assert agreed.exit_code == 0, agreed.output
     assert content(served, "both") == before.replace("{every: 3h}", '{daily_at: "02:00"}')
     assert "loaded again" in agreed.stdout
@@ -155,9 +155,9 @@ def test_every_cadence(served: Project, options: list[str], declared: str) -> No
     ("arguments", "said"),
     [
         (["both"], "Say what to do"),
-        (["--on"], "Name exports"),
-        (["bth", "--on"], "did you mean 'both'"),
-        (["--search", "nowhere", "--off"], "No export has 'nowhere'"),
+        (["--keep", "on"], "Name exports"),
+        (["bth", "--keep", "on"], "did you mean 'both'"),
+        (["--search", "nowhere", "--keep", "off"], "No export has 'nowhere'"),
         (["both", "--every", "4h", "--yes"], "'4h' is not one of"),
         (["both", "--every", "3h", "--daily-at", "02:00", "--yes"], "exactly one of"),
         (["both", "--weekly-on", "monday", "--yes"], "needs a time"),
@@ -176,17 +176,17 @@ def test_what_is_wrong_is_said(served: Project, arguments: list[str], said: str)
 
 def test_exports_on_demand_have_no_switch(served: Project) -> None:
     served.declare("exports/manual.yaml", "kind: dataset\nconnection: outbox\ndatasets: [orders]\npath: m/{export_time}\n")
-    ended = served.call("schedule", "both", "manual", "--on")
+    ended = served.call("schedule", "both", "manual", "--keep", "on")
     assert ended.exit_code == 2
     assert "manual: on demand only" in ended.stderr
     assert states(served) == {}
-    found = served.json("schedule", "--search", "outbox", "--on")
+    found = served.json("schedule", "--search", "outbox", "--keep", "on")
     assert [(export["export"], export["schedule_on"]) for export in found["exports"]] == [
         ("both", True),
         ("manual", None),
         ("weekly", True),
     ]
-    assert served.call("schedule", "manual", "--every", "3h", "--on", "--yes").exit_code == 0
+    assert served.call("schedule", "manual", "--every", "3h", "--keep", "on", "--yes").exit_code == 0
     assert on(served)["manual"]
 
 
@@ -194,7 +194,7 @@ def test_all_files_or_none(served: Project) -> None:
     """One of them holds a comment within its schedule, which cannot be kept."""
     served.declare("exports/weekly.yaml", content(served, "weekly").replace("{cron:", "{  # on Mondays\n  cron:"))
     before = content(served, "both")
-    ended = served.call("schedule", "both", "weekly", "--every", "6h", "--yes", "--on")
+    ended = served.call("schedule", "both", "weekly", "--every", "6h", "--yes", "--keep", "on")
     assert ended.exit_code == 2
     assert "weekly.yaml cannot be changed as text" in ended.stderr
     assert "schedule: {every: 6h}" in ended.stderr
