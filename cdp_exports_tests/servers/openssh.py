@@ -49,6 +49,10 @@ class Home:
     def path(self) -> Path:
         return self.server.root / self.folder.strip("/")
 
+    def add_folder(self, name: str) -> None:
+        (self.path / name).mkdir()
+        os.chown(self.path / name, _UIDS["exporter"], _UIDS["exporter"])
+
     def files(self) -> list[str]:
         """All that is there, hidden files too."""
         return sorted(str(file.relative_to(self.path)) for file in self.path.rglob("*") if not file.is_dir())
