@@ -165,3 +165,30 @@ def test_files_that_a_store_does_not_take(tmp_path: Path, monkeypatch: pytest.Mo
     [found] = _told(tmp_path, files)
     assert found.startswith("exports/to_lake.yaml:")
     assert found.endswith(f": {told}")
+
+
+ADS = (
+    "type: linkedin_contacts\naccount_id: '502840441'\nsource_platform: ACME_CDP\nclient_id: {env: A}\nclient_secret: {env: B}\n"
+    "refresh_token: {env: C}\n"
+)
+HOOK = "type: http\nurl: https://api.partner.com/audiences\nsigning_secret: {env: A}\n"
+MAPPED = "kind: segment\nconnection: crm\nsegments: [vips]\nfields:\n- {from: email, to: email}\n"
+
+
+@pytest.mark.parametrize(
+    ("connection", "export", "told"),
+    [
+        (ADS, MAPPED, []),
+        (HOOK, MAPPED, []),
+        (HOOK, MAPPED + "include_key: true\n", []),
+        (ADS, MAPPED + "- {from: country, to: contry}\n", ["take no field 'contry' (did you mean 'country'?)."]),
+        (ADS, MAPPED + "limits: {audience: {max: 200}}\n", ["take at least 300; choose a greater one, or leave it out."]),
+        (HOOK, MAPPED + "path: x/{export_time}\n", ["take no files; leave it out."]),
+        (HOOK, TO_LAKE.replace("lake", "crm"), ["Choose a connection that takes files, or declare `kind: segment`."]),
+    ],
+)
+def test_the_types_that_there_are(tmp_path: Path, connection: str, export: str, told: list[str]) -> None:
+    files = {"connections/crm.yaml": connection, "exports/vips_to_crm.yaml": export, "exports/to_lake.yaml": None}
+    found = _told(tmp_path, files)
+    assert len(found) == len(told), found
+    assert all(one.endswith(end) for one, end in zip(found, told, strict=True)), found
