@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import shutil
 from pathlib import Path
 from time import monotonic
@@ -20,7 +19,8 @@ from cdp_exports.entities.export_time import ExportTime
 from cdp_exports_tests.delivery.test_kill import killed
 from cdp_exports_tests.delivery.test_rivals import Other
 from cdp_exports_tests.delivery.world import EXPORT, TIMES, World, hurry
-from cdp_exports_tests.servers.seaweedfs import EXPORTER, Bucket
+from cdp_exports_tests.destinations.far import STORES
+from cdp_exports_tests.servers.openssh import Home
 
 FIXED = {
     "path": "drop",
@@ -104,23 +104,22 @@ def test_killed_at_every_step(tmp_path: Path) -> None:
         again.ledger.close()
 
 
-@pytest.mark.parametrize("before", ["close", "create", "put", "commit", "delete"])
-def test_killed_on_s3(tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, before: str) -> None:
-    monkeypatch.setitem(os.environ, "TEST_KEY_ID", EXPORTER.access_key_id)
-    monkeypatch.setitem(os.environ, "TEST_SECRET", EXPORTER.secret_access_key)
-    connection = {
-        "type": "s3",
-        "bucket": bucket.name,
-        "folder": bucket.folder,
-        "endpoint_url": bucket.url,
-        "region": "us-east-1",
-        "access_key_id": {"env": "TEST_KEY_ID"},
-        "secret_access_key": {"env": "TEST_SECRET"},
-    }
-    world = begun(World.create(tmp_path, connection=connection, export=FIXED))
+@pytest.mark.parametrize("before", ["close", "put", "delete"])
+@pytest.mark.parametrize("store", STORES)
+def test_killed_far_away(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str, before: str) -> None:
+    make, of = STORES[store]
+    made = request.getfixturevalue(of)
+    if isinstance(made, Home):
+        made.add_folder("world")
+    far = make(made)
+    for name, value in far.environ.items():
+        monkeypatch.setenv(name, value)
+    declared = {name: value for name, value in far.declared.items() if value is not None}
+    world = begun(World.create(tmp_path, connection={**declared, "folder": f"{declared['folder']}/world"}, export=FIXED))
     Other(world, TIMES[1], before, interrupt="kill").dies()
     each_whole(world)
     comes_right(world, TIMES[1], *range(100, 108))
+    assert far.hidden() == []
 
 
 @pytest.mark.parametrize("stalled_before", ["begin_file", "write", "close", "end_file", "publishing"])
