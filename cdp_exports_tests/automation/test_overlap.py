@@ -84,7 +84,10 @@ def test_nothing_runs_twice_at_once(tmp_path: Path, home: Path, daemon: Daemon, 
 
     last = command(scene)
     assert (last.communicate(timeout=60), last.returncode)[1] == 0
-    scene.delivered("out")  # ledger, Dagster and the manifests agree
+    committed = {time for _, time, _ in scene.committed("out")}
+    assert {path.parent.name[-12:] for path in (tmp_path / "outbox").rglob("_manifest")} == committed
+    shown = stored_instance.get_materialized_partitions(KEY)
+    assert committed <= shown <= {*committed, tick}, "where a later one has passed the tick, its backfill says so"
     made = attempts(scene)
     assert {one.status for one in made} == {"committed"}
     assert [(one, other) for one, other in pairwise(made) if one.ended_at is None or one.ended_at > other.started_at] == []
