@@ -87,8 +87,8 @@ def _reading(subject: Subject, audience: Audience, answer: Answer, guards: tuple
 def _counts(subject: Subject, audience: Audience, answer: Answer) -> Counts:
     """Of a full all members are received, of an increment those who entered, changed or left."""
     full = subject.pin.mode == "full"
-    not_sent = {f"not_sent:{status}": count for status, count in answer.found.items() if count and status not in audience.send}
-    left_out = Counter(answer.funnel.left_out if full else {}) + Counter(not_sent) + Counter(answer.withheld)
+    not_sent = {f"not_sent:{status}": count - answer.sent[status] for status, count in answer.found.items() if status not in audience.send}
+    left_out = Counter(answer.funnel.left_out if full else {}) + +Counter(not_sent) + Counter(answer.withheld)
     return Counts(
         received=answer.funnel.rows if full else sum(answer.found.values()),
         delivered=sum(answer.sent.values()),

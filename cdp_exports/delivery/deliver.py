@@ -17,8 +17,9 @@ from cdp_exports.delivery.dataset_rows import dataset_reading
 from cdp_exports.delivery.ending import committed, ended, passed, recorded, unexpected
 from cdp_exports.delivery.holding import Holding, holding
 from cdp_exports.delivery.keeping import keep_in_order
-from cdp_exports.delivery.limits import LimitState, limits_of, refuse_below, refuse_over
+from cdp_exports.delivery.limits import LimitState, is_below, limits_of, refuse_below, refuse_over
 from cdp_exports.delivery.member import Member, is_to_audience, members_of
+from cdp_exports.delivery.members_memory import refuse_if_state_is_ahead
 from cdp_exports.delivery.members_sending import send_members
 from cdp_exports.delivery.memory import newest_manifest
 from cdp_exports.delivery.outcome import Outcome
@@ -93,6 +94,7 @@ class _Rows:
 
     read: Callable[[], AbstractContextManager[Reading]]
     limits: tuple[LimitState, ...] = ()
+    leaving: int = 0  # members who leave an audience
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,8 @@ class _Run:
             raise covered(str(last.export_time))
         newest = None if member.to_audience else newest_manifest(member, last)
         refuse_if_ledger_is_behind(member, self.known.get(member.id), newest, full=self.full)
+        if member.to_audience and not self.full:
+            refuse_if_state_is_ahead(member)
         if pinned is None:
             if not member.to_audience:
                 claim(member, member.destination, member.owner_folder())
@@ -175,7 +179,7 @@ class _Run:
             limits.update({member: one.limits for member, one in found.items()})
             refuse_over(limits_of(ready[0].member), limits)
             rows = [found[one.member.id] for one in ready]
-            yield [_Rows(partial(nullcontext, one.reading), one.limits) for one in rows]
+            yield [_Rows(partial(nullcontext, one.reading), one.limits, one.answer.sent["exited"]) for one in rows]
 
     def _subject(self, one: _Ready) -> Subject:
         if one.delivery is not None:
@@ -190,14 +194,17 @@ class _Run:
         return one.plan.pin
 
     def _send(self, one: _Ready, rows: _Rows) -> Outcome:
-        member = one.member
-        refuse_below(rows.limits)
+        member, only_leaving = one.member, False
+        if is_to_audience(self._pin(one)) and rows.leaving:
+            only_leaving = is_below(rows.limits)  # a minimum keeps nobody in an audience
+        else:
+            refuse_below(rows.limits)
         delivery = one.delivery
         if delivery is None:
             assert one.plan is not None
             delivery = self._record(member, one.plan)
         if is_to_audience(delivery.pin):
-            delivery = send_members(member, self.held, delivery, rows.read, run_id=self.run_id)
+            delivery = send_members(member, self.held, delivery, rows.read, run_id=self.run_id, only_leaving=only_leaving)
         else:
             delivery = attempt_delivery(member, self.held, delivery, rows.read, run_id=self.run_id)
             sweep(member, self.held)

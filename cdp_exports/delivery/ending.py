@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
-from cdp_exports.delivery.limits import LimitState, warnings
+from cdp_exports.delivery.limits import BELOW_MINIMUM, LimitState, warnings
 from cdp_exports.delivery.member import Member
 from cdp_exports.delivery.outcome import Outcome
 from cdp_exports.delivery.publishing import covered
@@ -52,7 +52,7 @@ def committed(member: Member, delivery: Delivery, *, sent: bool, limits: tuple[L
         delivery=delivery,
         sent=sent,
         uri=member.uri_of(delivery.pin),
-        warnings=(*_rejected(delivery), *warnings(limits), *(key_warnings(member, delivery.pin) if sent else ())),
+        warnings=(*_rejected(delivery), *_held_back(delivery), *warnings(limits), *(key_warnings(member, delivery.pin) if sent else ())),
         limits=limits,
     )
 
@@ -62,6 +62,12 @@ def _rejected(delivery: Delivery) -> tuple[str, ...]:
         return ()
     said = ", ".join(f"{reason} {rows:,}" for reason, rows in delivery.counts.rejections.reasons.items())
     return (f"The receiver did not take {delivery.counts.failed:,} members: {said}. They are sent again with the next delivery.",)
+
+
+def _held_back(delivery: Delivery) -> tuple[str, ...]:
+    if delivery.counts is None or not (waiting := delivery.counts.left_out.get(BELOW_MINIMUM)):
+        return ()
+    return (f"The audience is below its minimum: who leaves was sent, {waiting:,} others wait until it has grown.",)
 
 
 def ended(member: Member, export_time: ExportTime, error: CdpExportsError, run_id: str, limits: tuple[LimitState, ...] = ()) -> Outcome:

@@ -13,6 +13,9 @@ from cdp_exports.entities.mapping import Bounds, Limits
 from cdp_exports.errors import OverLimit, Skip
 from cdp_exports.evaluation.inputs import Answer
 
+BELOW_MINIMUM = "below_minimum"
+"""Why somebody waits until the audience is large enough."""
+
 
 @dataclass(frozen=True)
 class LimitState:
@@ -73,14 +76,19 @@ def refuse_over(limits: Limits, found: Mapping[str, Sequence[LimitState]]) -> No
     raise Skip(message, next_step=next_step, reason="over_limit")
 
 
+def is_below(found: Sequence[LimitState]) -> bool:
+    """Whether the receiver takes no audience as small as this."""
+    return any(state.bound == "min" and state.broken for state in found)
+
+
 def refuse_below(found: Sequence[LimitState]) -> None:
-    """Raises Skip (`below_minimum`): the receiver takes no audience as small as this."""
+    """Raises Skip (`below_minimum`): it `is_below`."""
     for state in found:
         if state.bound == "min" and state.broken:
             raise Skip(
                 f"{state}: too few to be sent.",
                 next_step="It is sent once the segment has grown; nothing is lost until then.",
-                reason="below_minimum",
+                reason=BELOW_MINIMUM,
             )
 
 

@@ -32,7 +32,7 @@ class Rows:
 
         frame = pl.scan_ipc(self.file)
         for first in range(0, self.total, size):
-            yield first, changes_of(frame.slice(first, size).collect(), self.names)
+            yield first, changes_of(frame.slice(first, min(size, self.total - first)).collect(), self.names)
 
 
 def write_rows(frame: pl.LazyFrame, audience: Audience, file: Path) -> Rows:

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 from cdp_exports.delivery import held
 from cdp_exports.delivery.member import Member
+from cdp_exports.delivery.members_memory import unknown_state
 from cdp_exports.errors import CdpExportsError, HistoryLost
 from cdp_exports.ledger.records import BatchState, Delivery, SentBatch
+from cdp_exports.segments.audience import Way
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 OUTBOX = ("row", "identity", "hash", "status")
 _STATE_COLUMNS = ("identity", "hash", "gone", "sequence")
+_ENDINGS, _LATE = (".outbox.parquet", ".rejected.parquet", ".rejections.parquet"), ".late.outbox.parquet"
 _AFTER_ALL_DELIVERIES = 2**40  # as a sequence: later than every delivery's
 
 
@@ -31,9 +34,14 @@ def outbox_path(delivery: Delivery, attempt_id: str) -> str:
     return f"{_folder(delivery)}/{delivery.sequence:08}-{delivery.id}-{attempt_id[:8]}.outbox.parquet"
 
 
-def rejected_path(batch: SentBatch) -> str:
-    """Where the rows of a batch stand that were not taken."""
-    return f"{batch.outbox.removesuffix('.outbox.parquet')}-{batch.first:08}.rejected.parquet"
+def late_path(delivery: Delivery, attempt_id: str, first: int) -> str:
+    """Of a batch that arrived after another run had taken over."""
+    return f"{_folder(delivery)}/{delivery.sequence:08}-{delivery.id}-{attempt_id[:8]}-{first:08}.late.outbox.parquet"
+
+
+def rejected_path(batch: SentBatch, attempt_id: str) -> str:
+    """Where the rows of a batch stand that were not taken, by the answer that an attempt was given."""
+    return f"{batch.outbox.removesuffix('.outbox.parquet')}-{batch.first:08}-{attempt_id[:8]}.rejected.parquet"
 
 
 def rejections_path(delivery: Delivery, attempt_id: str) -> str:
@@ -91,30 +99,45 @@ def sent_since(state: FileDestination, batches: Sequence[SentBatch], folder: Pat
     `known` (false: nobody knows whether it was applied), `place` (the batch's number in the journal). None: nothing was."""
     import polars as pl
 
-    frames = [
-        rows_of(state, batch, folder)
-        .select("identity", "hash", "status", "reason")
-        .with_columns(pl.lit(batch.state is BatchState.DONE).alias("known"), pl.lit(place, pl.Int64).alias("place"))
-        for place, batch in enumerate(batches)
-        if batch.state in (BatchState.DONE, BatchState.UNKNOWN)
-    ]
+    told: dict[str, list[tuple[int, SentBatch]]] = {}
+    for place, batch in enumerate(batches):
+        if batch.state in (BatchState.DONE, BatchState.UNKNOWN):
+            told.setdefault(batch.outbox, []).append((place, batch))
+    frames = [_told_of(state, outbox, own, folder) for outbox, own in told.items()]
     return pl.concat(frames) if frames else None
 
 
-def applied(sent: pl.LazyFrame) -> pl.LazyFrame:
-    """Of each identity the last change that was, or may have been, applied: `identity`, `hash` (0: not known), `gone`."""
+def _told_of(state: FileDestination, outbox: str, batches: Sequence[tuple[int, SentBatch]], folder: Path) -> pl.LazyFrame:
+    """The same of batches of one outbox, which is read once however many they are."""
     import polars as pl
 
-    exited = pl.col("status") == "exited"
-    return (
-        sent.filter(pl.col("reason").is_null() & (pl.col("known") | ~exited))  # who may have left is taken for still there
-        .group_by("identity")
-        .agg(pl.all().sort_by("place").last())
-        .select(
-            "identity",
-            pl.when("known").then("hash").otherwise(pl.lit(0, pl.UInt64)).alias("hash"),
-            (pl.col("status") == "exited").alias("gone"),
-        )
+    spans = [(batch.first, batch.first + batch.rows, batch.state is BatchState.DONE, place) for place, batch in batches]
+    starts = pl.LazyFrame(spans, schema={"first": pl.Int64, "end": pl.Int64, "known": pl.Boolean, "place": pl.Int64}, orient="row")
+    rows = fetch(state, outbox, folder).with_columns(pl.col("row").set_sorted())
+    rows = rows.join_asof(starts.sort("first"), left_on="row", right_on="first", strategy="backward").filter(pl.col("row") < pl.col("end"))
+    rejected = [fetch(state, batch.rejected, folder) for _, batch in batches if batch.rejected is not None]
+    reasons = pl.concat(rejected) if rejected else pl.LazyFrame(schema={"row": pl.Int64, "reason": pl.String})
+    return rows.join(reasons, on="row", how="left").select("identity", "hash", "status", "reason", "known", "place")
+
+
+def last_told(sent: pl.LazyFrame) -> pl.LazyFrame:
+    """Of each identity the last change that it was sent, taken or not."""
+    import polars as pl
+
+    return sent.group_by("identity").agg(pl.all().sort_by("place").last())
+
+
+def applied(sent: pl.LazyFrame) -> pl.LazyFrame:
+    """Of each identity the last change that was, or may have been, applied: `identity`, `hash` (0: not known), `gone`.
+
+    Who may have left is taken for still there, with values that nobody knows: then they leave, or are sent, once more.
+    """
+    import polars as pl
+
+    return last_told(sent.filter(pl.col("reason").is_null())).select(
+        "identity",
+        pl.when("known").then("hash").otherwise(pl.lit(0, pl.UInt64)).alias("hash"),
+        (pl.col("known") & (pl.col("status") == "exited")).alias("gone"),
     )
 
 
@@ -143,9 +166,20 @@ def holds(member: Member, previous: Delivery | None, place: str, audience: str, 
     return pl.concat(frames, how="vertical_relaxed")
 
 
-def forget(state: FileDestination, paths: Iterable[str]) -> None:
-    """Remove files that nothing needs any more; never at the cost of a delivery that is done."""
+def tidy(member: Member, committed: Delivery, settled: Iterable[SentBatch]) -> None:
+    """Remove files of the journal that nothing needs any more, those of attempts that died included; never at the cost of a delivery
+    that is done. What was sent to another audience, and of no delivery that was committed there, stays."""
     try:
-        state.delete(sorted(set(paths)))
+        state = member.context.open_state()
+        folders = [f"{member.environment}/{export}/{of}" for export in member.exports for of in member.members]
+        paths = {stored.path for folder in folders for stored in state.list(folder) if stored.path.endswith(_ENDINGS)}
+        paths = {path for path in paths if not path.endswith(_LATE)}  # another run may be about to record it
+        paths |= {path for batch in settled for path in (batch.outbox, batch.rejected) if path}
+        needed = {path for batch in member.unsettled_batches() for path in (batch.outbox, batch.rejected)}
+        if committed.counts and committed.counts.rejections:
+            needed.add(committed.counts.rejections.file)
+        if committed.pin.mode == "full" or committed.pin.way == Way.RESENT:
+            paths |= set(unknown_state(member))  # a person said that it counts no more
+        state.delete(sorted(paths - needed))
     except CdpExportsError:
         return

@@ -10,7 +10,7 @@ from cdp_exports.delivery.pinned_audience import plain
 from cdp_exports.delivery.pinning import pin_of, source_pin
 from cdp_exports.delivery.upstream import Upstream
 from cdp_exports.entities.export_time import ExportTime
-from cdp_exports.errors import HistoryLost
+from cdp_exports.errors import ChainChanged, HistoryLost
 from cdp_exports.increments.increment import Changes, Full, Nothing, increment
 from cdp_exports.ledger.records import Delivery, SourcePin
 from cdp_exports.segments.audience import Audience, Way
@@ -19,6 +19,8 @@ _RECEIVER = ("target", "audience_name")
 """A change of these is another receiver's matter, which holds nothing yet."""
 
 _COMPARED = "evaluation"
+
+_DIFFERENCE = "Those who should be there are compared with whom the receiver holds."
 
 
 def plan_members(member: Member, upstream: Upstream, export_time: ExportTime, *, full: bool) -> Plan:
@@ -32,15 +34,21 @@ def plan_members(member: Member, upstream: Upstream, export_time: ExportTime, *,
     audience, last = member.audience, member.last_committed()
     assert audience is not None
     definition = definition_of(member)
-    reason, way = _goes_on(member, last, full=full)
+    reason, resent = _begins_anew(member, last, full=full), _sent_again(member, last, full=full)
     pins: tuple[SourcePin, ...] | None = None
     if reason is None and last is not None:
         try:
             held.refuse_if_lost(member.context.open_state(), member.chain_up_to(last))
-            pins = _continued(member, audience, upstream, last, ask=way is Way.COMPARED)
         except HistoryLost as lost:
             reason = "asked for with --full" if full else full_after_loss(member, lost)
-    why = _why(member, last, way, full=full)
+    if reason is None and last is not None:
+        try:
+            pins = _continued(member, audience, upstream, last, ask=resent is None)
+        except HistoryLost as lost:  # whom the receiver holds is known all the same, so that those who are gone leave
+            resent = full_after_loss(member, lost)
+            pins = _continued(member, audience, upstream, last, ask=False)
+    way = Way.RESENT if resent else Way.COMPARED
+    why = f"Everybody is sent again, and who should not be there leaves: {resent}." if resent else _DIFFERENCE
     pin = pin_of(
         member,
         export_time,
@@ -63,27 +71,51 @@ def plan_members(member: Member, upstream: Upstream, export_time: ExportTime, *,
     return Plan(wanted, head, last, pin, None, estimate)
 
 
-def _goes_on(member: Member, last: Delivery | None, *, full: bool) -> tuple[str | None, Way]:
-    """Why a new chain begins with nothing there, None where it goes on; and in which way it then does."""
+def _begins_anew(member: Member, last: Delivery | None, *, full: bool) -> str | None:
+    """Why a new chain begins, with an audience that holds nobody; None where it goes on.
+
+    Raises:
+        ChainChanged: the export says `on_change: fail`; or this audience was filled before, so that somebody may be in it.
+    """
     if last is None:
-        return "first delivery", Way.COMPARED
+        return "first delivery"
     definition = definition_of(member)
-    if said := changed(last, {name: definition[name] for name in _RECEIVER}):
-        refuse_new_chain(member, said)
-        return f"changed: {said}", Way.COMPARED
+    said = changed(last, {name: definition[name] for name in _RECEIVER})
+    if said is None:
+        return None
     if full:
-        return None, Way.RESENT
-    if (said := changed(last, definition)) and member.export.on_change != "difference":
+        return f"changed: {said}"
+    refuse_new_chain(member, said)
+    if (before := _filled_before(member)) is not None:
+        raise ChainChanged(
+            f"{member.audience_name} is filled again: {said}. It still has those who were sent there up to {before.export_time}, "
+            "and whoever left since then would stay.",
+            next_step="Take another `audience_name`; or empty that audience at the receiver, then deliver everybody once: "
+            f"`cdp-exports run {member.export_id} --member {member.id} --full`.",
+        )
+    return f"changed: {said}"
+
+
+def _filled_before(member: Member) -> Delivery | None:
+    """The last delivery to the audience that is named now."""
+    committed = member.context.ledger.committed(member.environment, member.exports, member.members)
+    there = [one for one in committed if (one.pin.target, one.pin.folder) == (member.place, member.audience_name)]
+    return max(there, key=lambda one: one.export_time, default=None)
+
+
+def _sent_again(member: Member, last: Delivery | None, *, full: bool) -> str | None:
+    """Why everybody is sent again, None where it is not."""
+    if last is None:
+        return None
+    if full:
+        return "asked for with --full"
+    ledger = member.context.ledger
+    if any(one.pin.way == Way.RESENT for one in ledger.covered_since(member.environment, member.exports, member.members, last.export_time)):
+        return "an earlier delivery that was to do so was not finished"  # it may have made the audience anew
+    if (said := changed(last, definition_of(member))) and member.export.on_change != "difference":
         refuse_new_chain(member, said)
-        return None, Way.RESENT
-    return None, Way.COMPARED
-
-
-def _why(member: Member, last: Delivery | None, way: Way, *, full: bool) -> str:
-    if way is Way.COMPARED:
-        return "Those who should be there are compared with whom the receiver holds."
-    why = "asked for with --full" if full or last is None else f"changed: {changed(last, definition_of(member))}"
-    return f"Everybody is sent again, and who should not be there leaves: {why}."
+        return f"changed: {said}"
+    return None
 
 
 def _continued(member: Member, audience: Audience, upstream: Upstream, last: Delivery, *, ask: bool) -> tuple[SourcePin, ...]:

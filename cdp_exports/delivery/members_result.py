@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cdp_exports.delivery import held
 from cdp_exports.delivery import members_journal as journal
 from cdp_exports.delivery.holding import Holding
+from cdp_exports.delivery.limits import BELOW_MINIMUM
 from cdp_exports.delivery.member import Member
 from cdp_exports.delivery.reading import Reading
 from cdp_exports.entities.export import SegmentExport
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def result(member: Member, holding: Holding, delivery: Delivery, attempt: Attempt, reading: Reading, folder: Path) -> Delivery:
-    """Commit what was taken.
+def result(
+    member: Member, holding: Holding, delivery: Delivery, attempt: Attempt, reading: Reading, folder: Path, *, held_back: int = 0
+) -> Delivery:
+    """Commit what was taken. `held_back`: members who wait for a later delivery.
 
     Raises:
         TooManyRejected: the receiver rejected more than the export allows; what it took stays known.
@@ -32,21 +35,29 @@ def result(member: Member, holding: Holding, delivery: Delivery, attempt: Attemp
     batches = journal.relevant(member, delivery.pin.target, delivery.pin.folder)
     previous = member.delivery(delivery.previous_export_time) if delivery.previous_export_time else None
     told = _told(member, previous, batches, folder)
-    rejections = _rejections(member, delivery, attempt, previous, told)
+    rejected, rejections = _rejections(member, delivery, attempt, previous, told)
     _refuse_too_many(member, told, rejections)
+    if rejections is not None:
+        journal.put(state, rejections.file, rejected)
     counts = _counts(told, reading, previous, rejections, len([batch for batch in batches if batch.delivery_id == delivery.id]))
     assert counts.movement is not None
-    at_once = all(batch.attempt_id == attempt.id for batch in batches)
+    at_once = not held_back and all(batch.attempt_id == attempt.id for batch in batches)
     if at_once and rejections is None and counts.movement.held != reading.movement.held:
         raise NotCounted(
             f"The receiver holds {counts.movement.held:,} members now and should hold {reading.movement.held:,}.",
             next_step="Deliver everybody once: `--full`; and please report it.",
         )
     kept = held.write(state, delivery, attempt.id, told.state, whole=previous is None)
-    counts = counts.model_copy(update={"held": kept.model_copy(update={"guards": reading.guards})})
-    settled = member.unsettled_batches()
-    committed = holding.write(lambda lease: ledger.commit_batches(lease, attempt, counts=counts, settled=[one.id for one in settled]))
-    journal.forget(state, _no_longer_needed(settled, previous))
+    waiting = {BELOW_MINIMUM: held_back} if held_back else {}
+    counts = counts.model_copy(
+        update={
+            "held": kept.model_copy(update={"guards": reading.guards}),
+            "received": counts.received + held_back,
+            "left_out": {**counts.left_out, **waiting},
+        }
+    )
+    committed = holding.write(lambda lease: ledger.commit_batches(lease, attempt, counts=counts, settled=[one.id for one in batches]))
+    journal.tidy(member, committed, batches)
     return committed
 
 
@@ -86,8 +97,7 @@ def _told(member: Member, previous: Delivery | None, batches: list[SentBatch], f
         before = pl.LazyFrame(schema={"identity": pl.String})
     were = now.join(before, on="identity", how="semi")
     were_not = now.join(before, on="identity", how="anti")
-    last = sent.group_by("identity").agg(pl.all().sort_by("place").last())
-    rejected = last.filter(pl.col("reason").is_not_null()).select("identity", "status", "reason")
+    rejected = journal.last_told(sent).filter(pl.col("reason").is_not_null()).select("identity", "status", "reason")
     held_before, entered, updated, exited, refused = pl.collect_all(
         [
             before.select(pl.len()),
@@ -102,20 +112,21 @@ def _told(member: Member, previous: Delivery | None, batches: list[SentBatch], f
     return _Told(entered.item(), updated.item(), exited.item(), held_before.item(), refused, kept)
 
 
-def _rejections(member: Member, delivery: Delivery, attempt: Attempt, previous: Delivery | None, told: _Told) -> Rejections | None:
-    """Keep who was rejected, hashed, with the reason and by how many deliveries in a row."""
+def _rejections(
+    member: Member, delivery: Delivery, attempt: Attempt, previous: Delivery | None, told: _Told
+) -> tuple[pl.DataFrame, Rejections | None]:
+    """Who was rejected, hashed, with the reason and by how many deliveries in a row."""
     import polars as pl
 
     if told.rejected.is_empty():
-        return None
-    state, earlier = member.context.open_state(), _earlier(member, previous)
+        return told.rejected, None
+    earlier = _earlier(member, previous)
     names = [hashlib.sha256(identity.encode()).hexdigest() for identity in told.rejected["identity"]]
     attempts = [earlier.get(name, 0) + 1 for name in names]
-    path = journal.rejections_path(delivery, attempt.id)
     frame = told.rejected.select(pl.Series("identity", names), "status", "reason", pl.Series("attempts", attempts, dtype=pl.Int64))
-    journal.put(state, path, frame)
     reasons = dict(told.rejected.group_by("reason").len().sort("len", "reason", descending=[True, False]).iter_rows())
-    return Rejections(file=path, reasons=reasons, again=sum(number > 1 for number in attempts))
+    path = journal.rejections_path(delivery, attempt.id)
+    return frame, Rejections(file=path, reasons=reasons, again=sum(number > 1 for number in attempts))
 
 
 def _earlier(member: Member, previous: Delivery | None) -> Mapping[str, int]:
@@ -189,9 +200,3 @@ def _exits(told: _Told, reading: Reading) -> dict[str, int]:
     """Why members left, where all who were to leave did so in this attempt."""
     exits = reading.movement.exits
     return exits if sum(exits.values()) == told.exited else {"left_segment": told.exited} if told.exited else {}
-
-
-def _no_longer_needed(settled: list[SentBatch], previous: Delivery | None) -> list[str]:
-    paths = [path for batch in settled for path in (batch.outbox, batch.rejected) if path]
-    rejections = previous.counts.rejections if previous and previous.counts else None
-    return [*paths, *([rejections.file] if rejections else [])]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 
-from cdp_exports.delivery.holding import holding
+from cdp_exports.delivery.holding import Holding, holding
 from cdp_exports.delivery.member import Member, is_to_audience
 from cdp_exports.delivery.publishing import settle
 from cdp_exports.entities.export_time import ExportTime
@@ -29,7 +30,7 @@ def resolve(member: Member, export_time: ExportTime, *, delivered: bool, run_id:
     with holding(ledger, member.environment, member.exports, run_id=run_id, export_time=export_time) as held:
         delivery = member.delivery(export_time)
         if delivery is not None and is_to_audience(delivery.pin):
-            return _resolve_batch(member, delivery, delivered=delivered)
+            return _resolve_batch(member, held, delivery, delivered=delivered)
         if delivery is None or delivery.state is not State.PUBLISHING or delivery.attempt_id is None:
             said = "is unknown" if delivery is None else f"is {delivery.state.value}"
             raise DeclarationError(
@@ -51,12 +52,13 @@ def resolve(member: Member, export_time: ExportTime, *, delivered: bool, run_id:
         return decided
 
 
-def _resolve_batch(member: Member, delivery: Delivery, *, delivered: bool) -> Delivery:
+def _resolve_batch(member: Member, held: Holding, delivery: Delivery, *, delivered: bool) -> Delivery:
     doubtful = [batch for batch in member.unsettled_batches() if batch.state is BatchState.SENDING]
     if not doubtful:
         raise DeclarationError(
             f"No batch of {member.export_id}/{member.id} is in doubt.", next_step="`cdp-exports history` shows what stands in doubt."
         )
+    ledger, state = member.context.ledger, BatchState.DONE if delivered else BatchState.VOID
     for batch in doubtful:
-        member.context.ledger.end_batch(batch.id, BatchState.DONE if delivered else BatchState.VOID)
+        held.write(partial(ledger.end_batch, batch_id=batch.id, state=state))
     return delivery

@@ -15,6 +15,8 @@ from cdp_exports.segments.audience import Audience
 def reconciled(session: Session, question: Question, judged: Judged) -> Answer:
     """The changes that make the receiver hold exactly whom it should. Frames: `rows` in the order of sending, with `identity` (JSON of
     what tells a member apart, as it is sent), `hash`, `status`, `exit` (why one leaves) and `value_0`, ... in the order of the columns.
+
+    Of whom nobody knows what the receiver holds (`hash` 0) is sent whatever the export's `send` says.
     """
     audience = question.audience
     held = _held(session, question)
@@ -28,16 +30,17 @@ def reconciled(session: Session, question: Question, judged: Judged) -> Answer:
         "told",
         f"SELECT coalesce(new.identity, old.identity) AS identity, CAST(coalesce(new.hash, 0) AS UBIGINT) AS hash, {status} AS status, "
         f"CASE WHEN new.identity IS NULL THEN coalesce(why.reason, '{LEFT_SEGMENT}') END AS exit, "
-        f"{', '.join(f'new.{value}' for value in values)} "
+        f"coalesce(old.hash = 0, false) AS unsure, {', '.join(f'new.{value}' for value in values)} "
         f"FROM {new} AS new FULL JOIN {held} AS old ON new.identity = old.identity LEFT JOIN {why} AS why ON why.identity = old.identity "
         "WHERE new.hash IS DISTINCT FROM old.hash",
     )
     found = {ENTERED: 0, UPDATED: 0, EXITED: 0}
-    exits: dict[str, int] = {}
-    for kind, reason, rows in session.run(f"SELECT status, exit, count(*) FROM {told} GROUP BY ALL ORDER BY ALL"):
+    sent, exits = dict(found), dict[str, int]()
+    for kind, reason, unsure, rows in session.run(f"SELECT status, exit, unsure, count(*) FROM {told} GROUP BY ALL ORDER BY ALL"):
         found[kind] += rows
+        sent[kind] += rows * (unsure or kind in audience.send)
         if reason is not None:
-            exits[reason] = rows
+            exits[reason] = exits.get(reason, 0) + rows
     movement = Movement(before=session.number(f"SELECT count(*) FROM {held}"), **found, held=judged.funnel.deliverable, exits=exits)
     if movement.before + movement.entered - movement.exited != movement.held:
         raise NotCounted(
@@ -45,10 +48,11 @@ def reconciled(session: Session, question: Question, judged: Judged) -> Answer:
             f"but it would hold {movement.held}: an identity stands twice among those who are to be sent.",
             next_step="Nothing was sent. Please report it.",
         )
-    sent = {kind: rows for kind, rows in found.items() if kind in audience.send}
     kinds = ", ".join(text(kind) for kind in sorted(audience.send))
     return Answer(
-        rows=session.frame(f"FROM {told} WHERE status IN ({kinds}) ORDER BY status = '{EXITED}' DESC, identity"),
+        rows=session.frame(
+            f"SELECT * EXCLUDE (unsure) FROM {told} WHERE unsure OR status IN ({kinds}) ORDER BY status = '{EXITED}' DESC, identity"
+        ),
         expected=sum(sent.values()),
         found=found,
         sent=sent,

@@ -16,6 +16,10 @@ _COLUMNS = [batches.c[name] for name in SentBatch.model_fields]
 
 def begin(connection: Connection, lease: Lease, batch: SentBatch) -> None:
     fence(connection, lease)
+    note(connection, batch)
+
+
+def note(connection: Connection, batch: SentBatch) -> None:
     values = {name: getattr(batch, name) for name in SentBatch.model_fields}
     connection.execute(insert(batches).values(**values, sent_at=clock.now(connection)))
 

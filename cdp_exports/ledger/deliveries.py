@@ -32,9 +32,21 @@ def by_ids(connection: Connection, ids: Iterable[str]) -> dict[str, Delivery]:
     return {delivery.id: delivery for delivery in read(connection, select(deliveries).where(deliveries.c.id.in_(list(ids))))}
 
 
-def in_state(connection: Connection, environment: str, exports: Sequence[str], members: Sequence[str], *states: State) -> list[Delivery]:
+def known(connection: Connection, ids: Iterable[str]) -> set[str]:
+    return set(connection.execute(select(deliveries.c.id).where(deliveries.c.id.in_(list(ids)))).scalars())
+
+
+def in_state(
+    connection: Connection,
+    environment: str,
+    exports: Sequence[str],
+    members: Sequence[str],
+    *states: State,
+    after: ExportTime | None = None,
+) -> list[Delivery]:
     """Oldest export time first."""
-    wanted = _of(environment, exports, members), deliveries.c.state.in_(states)
+    wanted = [_of(environment, exports, members), deliveries.c.state.in_(states)]
+    wanted += [deliveries.c.export_time > after] if after is not None else []
     return read(connection, select(deliveries).where(*wanted).order_by(deliveries.c.export_time))
 
 

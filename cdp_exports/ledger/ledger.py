@@ -126,6 +126,18 @@ class Ledger(Remembered):
         with self._database.read() as connection:
             return deliveries.in_state(connection, environment, exports, members, *deliveries.OPEN)
 
+    def known(self, ids: Iterable[str]) -> set[str]:
+        """Which of these are deliveries, in whatever state."""
+        with self._database.read() as connection:
+            return deliveries.known(connection, ids)
+
+    def covered_since(
+        self, environment: str, exports: tuple[str, ...], members: tuple[str, ...], export_time: ExportTime
+    ) -> list[Delivery]:
+        """Those of later export times that were closed by a still later one."""
+        with self._database.read() as connection:
+            return deliveries.in_state(connection, environment, exports, members, State.COVERED, after=export_time)
+
     def pin(self, lease: Lease, delivery: Delivery) -> None:
         """Record a new delivery (state pinned). Fenced.
 
@@ -259,10 +271,16 @@ class Ledger(Remembered):
         with self._database.write() as connection:
             batches.begin(connection, lease, batch)
 
-    def end_batch(self, batch_id: str, state: BatchState, rejected: str | None = None) -> None:
-        """What became of a batch. Once it is done, that stands."""
+    def end_batch(self, lease: Lease, batch_id: str, state: BatchState, rejected: str | None = None) -> None:
+        """What became of a batch. Once it is done, that stands. Fenced."""
         with self._database.write() as connection:
+            leases.fence(connection, lease)
             batches.end(connection, batch_id, state, rejected)
+
+    def note_late(self, batch: SentBatch) -> None:
+        """A batch that arrived when another run had taken over."""
+        with self._database.write() as connection:
+            batches.note(connection, batch)
 
     def unsettled_batches(self, environment: str, exports: tuple[str, ...], members: tuple[str, ...]) -> list[SentBatch]:
         """Batches that no committed delivery's state tells of yet, in the order in which they were sent."""
