@@ -1,6 +1,6 @@
 """What is put, and replaced, for receivers who look at one place: after a delivery's manifest is there, before the ledger commits it.
 
-So of a committed delivery it was put at least once. A run that stands still between its look at the lease and the put may
+So of a committed delivery it was put at least once. A run that stands still between its look at the ledger and the put may
 put an older one over a newer: `verify` tells, a replay or the next delivery puts it right.
 """
 

@@ -10,7 +10,7 @@ from cdp_exports.delivery.holding import Holding, superseded
 from cdp_exports.delivery.member import Member
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import DestinationRefused, InDoubt, LedgerBehind, Occupied, Skip
-from cdp_exports.ledger.records import Attempt, Counts, Delivery, FileRecord, SourcePin
+from cdp_exports.ledger.records import Attempt, Counts, Delivery, FileRecord, SourcePin, State
 
 if TYPE_CHECKING:
     from cdp_exports.destinations.destination import FileDestination
@@ -44,8 +44,9 @@ def publish(
         held.write(lambda lease: ledger.reopen(lease, delivery.id))
         raise
     if created:
-        held.check()  # whoever took over announces it
-        announce(member, destination, delivery, document)
+        now = member.delivery(delivery.export_time)
+        if now is not None and now.state is State.PUBLISHING and now.attempt_id == attempt.id:  # else whoever decided it announced it
+            announce(member, destination, delivery, document)
         return _commit(member, destination, delivery, attempt, counts, files)
     if settled is None:
         raise in_doubt(member, delivery)

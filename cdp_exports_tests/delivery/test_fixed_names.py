@@ -152,8 +152,9 @@ def test_a_run_that_removes_too_late_says_so(tmp_path: Path) -> None:
 
 def test_a_run_that_replaces_too_late_says_so(tmp_path: Path) -> None:
     world = begun(World.create(tmp_path, export=FIXED))
-    stalled, rival = (Other(world, time, "close") for time in TIMES[1:3])
+    stalled = Other(world, TIMES[1], "close")
     stalled.wait_until_stopped()
+    rival = Other(world, TIMES[2], "close")
     rival.wait_until_stopped()
     ended = stalled.wake()
     assert ended["status"] == "failed" and "whose turn was over" in ended["error"]
