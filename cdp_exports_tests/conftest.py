@@ -5,6 +5,7 @@ from __future__ import annotations
 pytest_plugins = [
     "cdp_exports_tests.servers.azurite",
     "cdp_exports_tests.servers.endpoint",
+    "cdp_exports_tests.servers.entra",
     "cdp_exports_tests.servers.faults",
     "cdp_exports_tests.servers.gnupg",
     "cdp_exports_tests.servers.linkedin",

@@ -68,6 +68,7 @@ _PASSING: Mapping[str, str] = {
 }
 
 _TOLD: Sequence[tuple[re.Pattern[str], Cause]] = (
+    (re.compile("Lifetime validation failed"), ("the access token has expired", "Run it again; if it stays, set the clock.")),
     (re.compile("not valid in the specified time frame|Signature not valid in|has expired"), EXPIRED),
     (re.compile(r"date header (in the request is incorrect|too old)"), SKEWED),
     (re.compile(r"AADSTS7000215"), ("the service principal's secret is wrong", "Correct `client_secret`: the secret's value, not its id.")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from cdp_exports_tests.destinations import far
 from cdp_exports_tests.servers import azurite, openssh
+from cdp_exports_tests.servers.entra import Authority
 from cdp_exports_tests.servers.openssh import Home
 
 
@@ -75,6 +77,20 @@ def azure_connection_string(request: pytest.FixtureRequest, tmp_path: Path) -> S
     return SignIn(place, declared, environ, wrong, {"container": "nobody-made-this"}, told)
 
 
+def azure_principal(request: pytest.FixtureRequest, tmp_path: Path) -> SignIn:
+    authority: Authority = request.getfixturevalue("authority")
+    authority.secret = "s3cret/of+the=principal"
+    place = far.azure(azurite.Container(request.getfixturevalue("azurite_by_tls").url, azurite.EXPORTS, f"test-{uuid.uuid4().hex[:12]}"))
+    principal = {"tenant_id": "acme", "client_id": "app", "client_secret": {"env": "SECRET"}, "authority_url": authority.url}
+    declared = {**place.declared, "account_key": None, **principal}
+
+    def told(environ: Mapping[str, str]) -> Sequence[str]:
+        return [environ["SECRET"], *authority.given]
+
+    environ, wrong = {"SECRET": authority.secret}, {"SECRET": "another/secret+of=theirs"}
+    return SignIn(place, declared, environ, wrong, {"container": "nobody-made-this"}, told)
+
+
 def sftp_password(request: pytest.FixtureRequest, tmp_path: Path) -> SignIn:
     place = far.sftp(request.getfixturevalue("home_of_sftp"))
     wrong = {"PASSWORD": "not-the-right-password"}
@@ -105,6 +121,7 @@ WAYS: Mapping[str, Callable[[pytest.FixtureRequest, Path], SignIn]] = {
     "Azure key": azure_key,
     "Azure signature": azure_signature,
     "Azure connection string": azure_connection_string,
+    "Azure principal": azure_principal,
     "SFTP password": sftp_password,
     "SFTP key": sftp_key,
 }

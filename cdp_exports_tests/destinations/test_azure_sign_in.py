@@ -1,22 +1,21 @@
-"""How an Azure connection signs in: against Azurite, and for tokens against a small authority and store of the test's own."""
+"""How an Azure connection signs in: against Azurite, with tokens by TLS."""
 
 from __future__ import annotations
 
 import base64
-import json
 import logging
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import traceback
+import uuid
+from collections.abc import Callable
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 import pytest
 from pydantic import ValidationError
 
+from cdp_exports.destinations import azure_tokens
 from cdp_exports.destinations.azure import open_azure
 from cdp_exports.destinations.azure_errors import ANSWERS
 from cdp_exports.destinations.object_store import ObjectStoreDestination
@@ -29,11 +28,11 @@ from cdp_exports_tests.destinations.opened import IMPATIENT
 from cdp_exports_tests.destinations.opened_azure import open_container, open_with_sas
 from cdp_exports_tests.destinations.test_faults import upload
 from cdp_exports_tests.destinations.test_refusals import CALLS, Call, failure
-from cdp_exports_tests.servers.azurite import ACCOUNT, KEY, Container, shared_access_signature
+from cdp_exports_tests.servers.azurite import ACCOUNT, EXPORTS, KEY, AzuriteServer, Container, shared_access_signature
+from cdp_exports_tests.servers.entra import Authority
 from cdp_exports_tests.servers.faults import Fault, FaultProxy
 
 SECRET = "secret-of-the-application"
-TOKEN = "token-that-the-authority-gave"
 
 
 def _connection(**declared: object) -> AzureBlobConnection | AdlsConnection:
@@ -140,83 +139,39 @@ def test_what_is_no_secret_is_said_before_anything_is_sent(declared: dict[str, o
         open_azure(_connection(**declared), Path(), environ)
 
 
-@dataclass
-class Authority:
-    """Gives tokens to whoever knows the secret, and is the store, which then says that there is no such container."""
-
-    url: str = ""
-    refusal: str = ""
-    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
-    shown: list[str] = field(default_factory=list)
-
-    def give_token(self, path: str, said: dict[str, str]) -> tuple[int, str]:
-        self.asked.append((path, said))
-        if self.refusal:
-            return 401, json.dumps({"error": "invalid_client", "error_description": f"{self.refusal}: {SECRET}"})
-        return 200, json.dumps({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600, "expires_on": "4102444800"})
+Open = Callable[..., ObjectStoreDestination]
 
 
 @pytest.fixture
-def authority() -> Iterator[Authority]:
-    authority = Authority()
+def opened(azurite_by_tls: AzuriteServer) -> Open:
+    folder = f"test-{uuid.uuid4().hex[:12]}"
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None: ...
+    def opened(environ: dict[str, str], /, **declared: object) -> ObjectStoreDestination:
+        declared = {"account": ACCOUNT, "container": EXPORTS, "folder": folder, "endpoint_url": azurite_by_tls.url, **declared}
+        return open_azure(_connection(**declared), Path(), environ, IMPATIENT)
 
-        def _reply(self, status: int, body: str) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body.encode())
-
-        def do_GET(self) -> None:
-            url = urlsplit(self.path)
-            if url.path.startswith(("/metadata", "/msi")):
-                self._reply(*authority.give_token(url.path, {name: values[0] for name, values in parse_qs(url.query).items()}))
-            else:
-                authority.shown.append(self.headers.get("Authorization", ""))
-                self._reply(404, "<Error><Code>ContainerNotFound</Code></Error>")
-
-        def do_PUT(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            authority.shown.append(self.headers.get("Authorization", ""))
-            self._reply(404, "<Error><Code>ContainerNotFound</Code></Error>")
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            self._reply(*authority.give_token(self.path, {name: values[0] for name, values in parse_qs(body).items()}))
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    authority.url = f"http://127.0.0.1:{server.server_port}"
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield authority
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    return opened
 
 
-def _signed_in(authority: Authority, environ: dict[str, str], **declared: object) -> ObjectStoreDestination:
-    return open_azure(_connection(endpoint_url=f"{authority.url}/acme", **declared), Path(), environ, IMPATIENT)
-
-
-def _principal(authority: Authority) -> ObjectStoreDestination:
+def _principal(opened: Open, authority: Authority) -> ObjectStoreDestination:
     principal = {"tenant_id": "acme-tenant", "client_id": "app", "client_secret": {"env": "A"}, "authority_url": authority.url}
-    return _signed_in(authority, {"A": SECRET}, **principal)
+    return opened({"A": SECRET}, **principal)
 
 
-def _signs_with_the_token(destination: ObjectStoreDestination, authority: Authority) -> None:
+def _works(destination: ObjectStoreDestination, authority: Authority) -> None:
     """One token for what obstore asks, and for what it does not."""
-    for call in (lambda: destination.read("f"), lambda: upload(destination, SHORT), lambda: destination.api.stored("f")):
-        with pytest.raises(DestinationRefused, match="no such container"):
-            call()
-    assert authority.shown == [f"Bearer {TOKEN}"] * len(authority.shown)
-    assert len(authority.shown) >= 3
-    assert len(authority.asked) == 1
+    assert authority.asked == [], "nothing is asked before it is needed"
+    destination.probe()
+    for content in (SHORT, LONG):
+        assert upload(destination, content) is Proof.TRANSPORT
+        assert destination.read("a/f") == content
+    destination.delete(["a/f"])
+    assert list(destination.list("")) == []
+    assert len(authority.given) == 1
 
 
-def test_a_service_principal(authority: Authority) -> None:
-    _signs_with_the_token(_principal(authority), authority)
+def test_a_service_principal(opened: Open, authority: Authority) -> None:
+    _works(_principal(opened, authority), authority)
     path, said = authority.asked[0]
     assert path == "/acme-tenant/oauth2/v2.0/token"
     assert (said["client_id"], said["client_secret"]) == ("app", SECRET)
@@ -224,17 +179,28 @@ def test_a_service_principal(authority: Authority) -> None:
 
 
 @pytest.mark.parametrize("client_id", [None, "which-one"])
-def test_a_managed_identity(authority: Authority, monkeypatch, client_id: str | None) -> None:
-    monkeypatch.setenv("IDENTITY_HEADER", "of the platform")
+def test_a_managed_identity(opened: Open, authority: Authority, client_id: str | None) -> None:
+    """As App Service, Functions and Container Apps set it up."""
     changes = {"client_id": client_id} if client_id else {}
-    _signs_with_the_token(_signed_in(authority, {"IDENTITY_ENDPOINT": f"{authority.url}/msi/token"}, **changes), authority)
+    _works(opened({"IDENTITY_ENDPOINT": f"{authority.url}/msi/token", "IDENTITY_HEADER": "of the platform"}, **changes), authority)
     path, said = authority.asked[0]
     assert path == "/msi/token"
     assert said["resource"] == "https://storage.azure.com"
-    assert (said.get("client_id") or said.get("clientid")) == client_id
+    assert said.get("client_id") == client_id
 
 
-def test_a_workload_identity(authority: Authority, tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.parametrize("client_id", [None, "which-one"])
+def test_a_managed_identity_of_a_machine(
+    opened: Open, authority: Authority, monkeypatch: pytest.MonkeyPatch, client_id: str | None
+) -> None:
+    monkeypatch.setattr(azure_tokens, "_MACHINES_OWN", f"{authority.url}/metadata/identity/oauth2/token")
+    _works(opened({}, **({"client_id": client_id} if client_id else {})), authority)
+    path, said = authority.asked[0]
+    assert path == "/metadata/identity/oauth2/token"
+    assert (said["resource"], said.get("client_id")) == ("https://storage.azure.com", client_id)
+
+
+def test_a_workload_identity(opened: Open, authority: Authority, tmp_path: Path) -> None:
     """As AKS sets it up."""
     (tmp_path / "token").write_text("assertion-of-the-cluster")
     environ = {
@@ -243,9 +209,7 @@ def test_a_workload_identity(authority: Authority, tmp_path: Path, monkeypatch) 
         "AZURE_TENANT_ID": "acme-tenant",
         "AZURE_AUTHORITY_HOST": authority.url,
     }
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-    _signs_with_the_token(_signed_in(authority, environ), authority)
+    _works(opened(environ), authority)
     assert authority.asked[0][0] == "/acme-tenant/oauth2/v2.0/token"
     assert authority.asked[0][1]["client_assertion"] == "assertion-of-the-cluster"
 
@@ -260,12 +224,40 @@ def test_a_workload_identity(authority: Authority, tmp_path: Path, monkeypatch) 
         ("AADSTS53003", "the sign-in was refused"),
     ],
 )
-def test_a_refused_sign_in(authority: Authority, refusal: str, says: str) -> None:
+def test_a_refused_sign_in(opened: Open, authority: Authority, refusal: str, says: str) -> None:
     authority.refusal = refusal
     with pytest.raises(DestinationRefused, match=says) as caught:
-        _principal(authority).probe()
-    assert SECRET not in str(caught.value)
-    assert authority.shown == []
+        _principal(opened, authority).probe()
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_token_that_expires_in_the_middle(opened: Open, authority: Authority) -> None:
+    """It was promised to live longer: a clock is wrong, or it was revoked."""
+    authority.lives = -1
+    destination = _principal(opened, authority)
+    for call in (lambda: destination.put("f", b""), lambda: upload(destination, SHORT)):
+        with pytest.raises(DestinationRefused, match="the access token has expired") as caught:
+            call()
+        assert authority.given[0] not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_token_is_renewed_before_it_expires(opened: Open, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    destination = _principal(opened, authority)
+    destination.put("f", b"x")
+    assert len(authority.given) == 1
+    monkeypatch.setattr(azure_tokens, "_RENEWED_BEFORE", timedelta(hours=2))
+    upload(destination, SHORT)
+    assert len(authority.given) > 1
+
+
+def test_nobody_gives_tokens(opened: Open, authority: Authority) -> None:
+    with FaultProxy("127.0.0.1", int(authority.url.rpartition(":")[2])) as way:
+        way.faults = [Fault("refuse")]
+        authority.url = way.url
+        destination = _principal(opened, authority)
+        for call in (destination.probe, lambda: upload(destination, SHORT)):
+            with pytest.raises(TransientError, match="No access token could be fetched"):
+                call()
 
 
 def _answer(status: int, code: str, detail: str = "") -> Exception:

@@ -24,10 +24,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 from xml.etree import ElementTree as ET
 
 import pytest
+
+if TYPE_CHECKING:
+    from trustme import LeafCert
 
 VERSION = "3.35.0"  # the newest for Node 18 and 20
 ACCOUNT = "acmestore"
@@ -128,14 +132,22 @@ def _signature(text: str, key: str) -> str:
 
 
 class AzuriteServer:
-    """One server with its data in a temporary folder."""
+    """One server with its data in a temporary folder. With a certificate it speaks TLS, and takes the tokens of Microsoft Entra ID."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: LeafCert | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="azurite-"))
+        self._scheme = "https" if certificate else "http"
+        self._options = self._by_tls(certificate) if certificate else []
+
+    def _by_tls(self, certificate: LeafCert) -> list[str]:
+        files = self.folder / "certificate.pem", self.folder / "key.pem"
+        certificate.cert_chain_pems[0].write_to_path(files[0])
+        certificate.private_key_pem.write_to_path(files[1])
+        return ["--cert", str(files[0]), "--key", str(files[1]), "--oauth", "basic"]
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/{ACCOUNT}"
+        return f"{self._scheme}://127.0.0.1:{self.port}/{ACCOUNT}"
 
     def start(self) -> None:
         script = installed()
@@ -156,7 +168,7 @@ class AzuriteServer:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
-        options = ["--blobHost", "127.0.0.1", "--blobPort", str(self.port), "--location", str(self.folder / "data")]
+        options = ["--blobHost", "127.0.0.1", "--blobPort", str(self.port), "--location", str(self.folder / "data"), *self._options]
         with (self.folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 ["node", script, *options, "--disableTelemetry", "--silent", "--skipApiVersionCheck"],
@@ -185,9 +197,13 @@ class AzuriteServer:
 @pytest.fixture(scope="session")
 def azurite() -> Iterator[AzuriteServer]:
     """A server for the whole session (one a worker under xdist)."""
+    yield from served(AzuriteServer())
+
+
+def served(server: AzuriteServer) -> Iterator[AzuriteServer]:
+    """A server, started and stopped. Skips the test where there can be none, except in continuous integration."""
     if not (shutil.which("node") and shutil.which("npm")) and "CI" not in os.environ:
         pytest.skip("Azurite needs Node.js and npm")
-    server = AzuriteServer()
     server.start()
     try:
         yield server
