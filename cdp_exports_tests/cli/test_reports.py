@@ -30,8 +30,23 @@ def test_list(project: Project) -> None:
     ]
     shown = project.call("list")
     assert shown.exit_code == 0
-    for word in ("both", "weekly", "outbox (local)", "orders, customers", "failed", both["last"][1]["next_step"]):
+    for word in ("both", "weekly", "outbox (local)", "orders, customers", "failed (permanent)", both["last"][1]["next_step"]):
         assert word in shown.stdout
+    assert "failed (permanent)" in project.call("history", "both").stdout
+    assert [(last["permanent"], last["failures_in_a_row"], last["failing"]) for last in both["last"]] == [
+        (False, 0, False),
+        (True, 1, False),
+    ]
+    assert "in a row" not in shown.stdout
+    for _ in range(2):
+        assert "failed (permanent)" in project.call("run", "both").stdout
+    (failing,) = project.json("list", "--search", "CUSTOMERS")["exports"]
+    assert (failing["last"][1]["failures_in_a_row"], failing["last"][1]["failing"], failing["schedule_on"]) == (
+        3,
+        True,
+        both["schedule_on"],
+    )
+    assert "both/customers failed at 3 export times in a row." in project.call("list").stdout
     assert project.json("list", "--search", "nothing like it")["exports"] == []
 
 
