@@ -40,7 +40,7 @@ class Sizes:
     repeats: int
 
 
-FULL_SIZE = Sizes(rows=5_000_000, text_rows=1_000_000, times=10, exports=(10, 1000), megabytes=256, repeats=5)
+FULL_SIZE = Sizes(rows=5_000_000, text_rows=1_000_000, times=10, exports=(10, 1000), megabytes=208, repeats=5)
 QUICK = Sizes(rows=200_000, text_rows=100_000, times=10, exports=(10, 100), megabytes=64, repeats=1)
 
 
