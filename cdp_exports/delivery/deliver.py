@@ -19,7 +19,7 @@ from cdp_exports.delivery.holding import Holding, holding
 from cdp_exports.delivery.keeping import keep_in_order
 from cdp_exports.delivery.limits import LimitState, is_below, limits_of, refuse_below, refuse_over
 from cdp_exports.delivery.member import Member, is_to_audience, members_of
-from cdp_exports.delivery.members_memory import refuse_if_state_is_ahead
+from cdp_exports.delivery.members_memory import refuse_if_unsafe
 from cdp_exports.delivery.members_sending import send_members
 from cdp_exports.delivery.memory import newest_manifest
 from cdp_exports.delivery.outcome import Outcome
@@ -150,7 +150,7 @@ class _Run:
         newest = None if member.to_audience else newest_manifest(member, last)
         refuse_if_ledger_is_behind(member, self.known.get(member.id), newest, full=self.full)
         if member.to_audience and not self.full:
-            refuse_if_state_is_ahead(member)
+            refuse_if_unsafe(member)
         if pinned is None:
             if not member.to_audience:
                 claim(member, member.destination, member.owner_folder())

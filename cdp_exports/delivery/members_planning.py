@@ -6,6 +6,7 @@ from cdp_exports.delivery import held
 from cdp_exports.delivery.audience_pins import bytes_of, columns_of, fresh_pins, list_pins, mapping_of
 from cdp_exports.delivery.chains import Plan, changed, definition_of, full_after_loss, refuse_new_chain
 from cdp_exports.delivery.member import Member
+from cdp_exports.delivery.members_memory import receiver_of
 from cdp_exports.delivery.pinned_audience import plain
 from cdp_exports.delivery.pinning import pin_of, source_pin
 from cdp_exports.delivery.upstream import Upstream
@@ -14,9 +15,6 @@ from cdp_exports.errors import ChainChanged, HistoryLost
 from cdp_exports.increments.increment import Changes, Full, Nothing, increment
 from cdp_exports.ledger.records import Delivery, SourcePin
 from cdp_exports.segments.audience import Audience, Way
-
-_RECEIVER = ("target", "audience_name")
-"""A change of these is another receiver's matter, which holds nothing yet."""
 
 _COMPARED = "evaluation"
 
@@ -79,8 +77,7 @@ def _begins_anew(member: Member, last: Delivery | None, *, full: bool) -> str | 
     """
     if last is None:
         return "first delivery"
-    definition = definition_of(member)
-    said = changed(last, {name: definition[name] for name in _RECEIVER})
+    said = changed(last, receiver_of(member))
     if said is None:
         return None
     if full:

@@ -10,7 +10,7 @@ from cdp_exports.delivery.chains import Plan, refuse_if_ledger_is_behind
 from cdp_exports.delivery.context import Context
 from cdp_exports.delivery.limits import LimitState, limits_of, refuse_below, refuse_over, warnings
 from cdp_exports.delivery.member import Member, members_of
-from cdp_exports.delivery.members_memory import refuse_if_state_is_ahead
+from cdp_exports.delivery.members_memory import refuse_if_unsafe
 from cdp_exports.delivery.memory import newest_manifest
 from cdp_exports.delivery.ownership import refuse_if_occupied
 from cdp_exports.delivery.planning import plan
@@ -58,7 +58,7 @@ def _planned(member: Member, upstream: Upstream, export_time: ExportTime, *, ful
             refuse_if_ledger_is_behind(member, None, newest_manifest(member, member.last_committed()), full=full)
             refuse_if_occupied(member, member.destination, member.owner_folder())
         elif not full:
-            refuse_if_state_is_ahead(member)
+            refuse_if_unsafe(member)
         planned = plan(member, upstream, export_time, full=full)
         keys = pinned_keys(member, planned.pin)
         return Preview(member, planned, warnings=expiring(keys, member.context.ledger.now()), keys=keys)

@@ -102,7 +102,7 @@ def _identity(audience: Audience) -> str:
         told_by = [
             (field.name, f"{VALUE}{number}", field.expression.type) for number, field in enumerate(audience.fields) if field.identity
         ]
-    parts = [f"{text(name)}, {canonical(value, type_)}" for name, value, type_ in told_by]
+    parts = [f"{text(name)}, {_as_sent(value, type_)}" for name, value, type_ in told_by]
     return f"CAST(json_object({', '.join(parts)}) AS VARCHAR)"
 
 

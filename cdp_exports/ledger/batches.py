@@ -48,6 +48,15 @@ def unsettled(connection: Connection, environment: str, exports: Sequence[str], 
     return [SentBatch.model_validate(dict(row)) for row in connection.execute(query).mappings()]
 
 
+def filled_by(connection: Connection, place: str, audience: str) -> tuple[str, str, str] | None:
+    """Environment, export and member of the newest batch that went there."""
+    query = select(batches.c.environment, batches.c.export, batches.c.member).where(
+        batches.c.place == place, batches.c.audience == audience, batches.c.state != BatchState.VOID
+    )
+    found = connection.execute(query.order_by(batches.c.number.desc()).limit(1)).one_or_none()
+    return None if found is None else (found.environment, found.export, found.member)
+
+
 def settle(connection: Connection, delivery_id: str, batch_ids: Iterable[str]) -> None:
     for batch_id in batch_ids:
         connection.execute(update(batches).where(batches.c.id == batch_id).values(settled_by=delivery_id))

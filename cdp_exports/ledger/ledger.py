@@ -287,6 +287,11 @@ class Ledger(Remembered):
         with self._database.read() as connection:
             return batches.unsettled(connection, environment, exports, members)
 
+    def filled_by(self, place: str, audience: str) -> tuple[str, str, str] | None:
+        """Environment, export and member that sent to this audience last; None: nobody did."""
+        with self._database.read() as connection:
+            return batches.filled_by(connection, place, audience)
+
     def commit_batches(self, lease: Lease, attempt: Attempt, *, counts: Counts, settled: Iterable[str]) -> Delivery:
         """State committed; what became of these batches is in the state that `counts` names. One transaction. Fenced."""
         with self._database.write() as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,38 @@ def test_what_was_sent_to_another_audience_meanwhile_is_not_forgotten(tmp_path: 
     assert_holds(world, delivered(world, 2))
     assert world.member.unsettled_batches() == []
     assert files(world, "outbox") == []
+
+
+def test_an_audience_that_another_export_filled_is_not_touched(tmp_path: Path) -> None:
+    world = begun(tmp_path)
+    delivered(world, 0)
+    path = world.folder / "catalog" / "exports" / f"{EXPORT}.yaml"
+    world.declare("exports/another.yaml", yaml.safe_load(path.read_text()))
+    path.unlink()
+    refused = world.deliver(TIMES[1])
+    assert refused.error is not None
+    assert refused.error.code == "occupied"
+    assert "test / chosen_out / chosen" in refused.error.message
+    world.audiences.held[SEGMENT].clear()
+    assert_holds(world, delivered(world, 2, full=True))
+    assert_holds(world, delivered(world, 3))
+
+
+# -- what tells members apart
+def test_moments_and_fractions_leave_as_they_were_sent(tmp_path: Path) -> None:
+    told_by = ("seen", "double")
+    fields = [
+        {"from": "seen", "identity": True, "required": True},
+        {"from": "value / 2", "to": "double", "identity": True, "required": True},
+    ]
+    world = MembersWorld.receiving(tmp_path, Audiences(told_by=told_by), export={"fields": fields})
+    seen = datetime(2026, 1, 1, 12, 30, 0, 250_000, tzinfo=UTC)
+    world.append("people", [{**person(number), "seen": seen, "value": number + 5} for number in range(3)])
+    delivered(world, 0)
+    assert '["2026-01-01T12:30:00.250000Z", 2.5]' in world.held
+    world.remove("people", "id = 0")
+    delivered(world, 1)
+    assert len(world.held) == 2
 
 
 # -- ledger and state folder
