@@ -21,8 +21,8 @@ from cdp_exports_tests.destinations import opened, opened_azure, opened_gcs, ope
 from cdp_exports_tests.servers import azurite, openssh, seaweedfs
 from cdp_exports_tests.servers.gcs import GoogleBucket
 
-LONG = random.Random(0).randbytes(2 * PART_SIZE + 1000)
-"""Three parts of an upload to an object store."""
+LONG = random.Random(0).randbytes(PART_SIZE + 2_000_000)
+"""Two parts of an upload to an object store."""
 
 SHORT = LONG[-100_000:]
 
