@@ -81,7 +81,7 @@ def delivered(export: str, member: str, export_time: ExportTime, run_id: str) ->
         sources=(source,),
         key=("order_id",),
         connection_id="outbox",
-        connection={},
+        connection={"type": "local"},
         target="file:///outbox",
         owner_folder=member,
         folder=f"{member}/exportTime={export_time}",
