@@ -9,8 +9,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from cdp_exports.assets.run import run_in_process
+from cdp_exports.assets.run import Run, run_in_process
 from cdp_exports.automation.ordering import priorities
+from cdp_exports.automation.run_all import run_all
+from cdp_exports.entities.export_time import ExportTime
 from cdp_exports_tests.automation.daemons import Daemon, daemon
 from cdp_exports_tests.automation.refreshed import Scene
 
@@ -104,3 +106,22 @@ def test_who_was_never_delivered(tmp_path: Path, stored_instance: dg.DagsterInst
     run_in_process(scene.catalog, stored_instance, "old")
     found = priorities(scene.catalog, scene.ledger, ["old", "new"])
     assert (found["new"] > found["old"]) == (first == "longest_waiting")
+
+
+def test_the_sensor_and_run_all_keep_the_order(tmp_path: Path, stored_instance: dg.DagsterInstance) -> None:
+    scene = Scene.create(tmp_path, stored_instance, **dict.fromkeys("abc", "datasets: [events]\nschedule: {after: refresh}"))
+    scene.declare("environment.yaml", "name: acme\nfirst: largest\n")
+    for export in ("b", "c", "a"):
+        run_in_process(scene.catalog, stored_instance, export)
+    _shift(scene, {"b": 20, "c": 10, "a": 0}, megabytes={"b": 2, "c": 5, "a": 1})
+    begun: list[str] = []
+
+    def run(export_id: str, number: int, count: int) -> Run:
+        begun.append(export_id)
+        return Run("run", ExportTime(MIDNIGHT), (), None, cancelled=False)
+
+    list(run_all(scene.catalog, stored_instance, scene.ledger, run))
+    assert begun == ["c", "b", "a"]
+    scene.write("events", 2)
+    asked = [(request.tags["cdp/export"], request.tags["dagster/priority"]) for request in scene.evaluate()]
+    assert asked == [("c", "5120"), ("b", "2048"), ("a", "1024")]
