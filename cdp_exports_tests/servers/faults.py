@@ -120,10 +120,10 @@ class FaultProxy:
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            _reset(up_writer)  # before anything that another cut could interrupt
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-            _reset(up_writer)
 
     async def _pump(
         self,
