@@ -268,7 +268,7 @@ class Run:
         folder = self.folder / "ticks"
         folder.mkdir()
         found = measured("benchmarks.ticks", str(folder), str(exports))
-        refreshes = f"refresh sensor, {exports:,} exports and tables"
+        refreshes = f"refresh sensor, {exports:,} exports"
         yield _within(f"{refreshes}: a tick with nothing due", found["idle"], "limit", 1)
         yield _within(f"{refreshes}: the first tick", found["first"], "Dagster's limit", 60)
         due = f"{refreshes}: the slowest of {found['due_ticks']:.0f} ticks that start all of them"

@@ -109,9 +109,9 @@ that does not depend on the order) are equal.
   bytes, which they hold in memory, with their defaults, and prove nothing: `obstore.put`, and asyncssh's `put`. The servers are
   SeaweedFS, the tests' face of Google Cloud Storage before it, Azurite and OpenSSH. In the end both sides' files are compared.
 - **Memory**: the largest resident size of the delivering process, libraries included.
-- **Ticks**: the refresh sensor evaluated as the code server does it, every export following a table of its own, Dagster's storage and
-  the ledger in SQLite. A tick asks for at most 50 runs and looks at tables for at most 20 seconds; the rest is for the next ticks.
-  The run ends with an error unless every export is asked for exactly once. What the daemon then takes to make runs of the
-  requests is not in it.
+- **Ticks**: the refresh sensor evaluated as the code server does it, every export following a table of its own and one of twenty
+  that they share, which then change; Dagster's storage and the ledger in SQLite. A tick asks for at most 50 runs and looks at tables
+  for at most 20 seconds; the rest is for the next ticks. The run ends with an error unless every export is asked for exactly once.
+  What the daemon then takes to make runs of the requests is not in it.
 - **Code location**: the whole process `dagster definitions validate`, a dataset and a schedule for each export.
 """

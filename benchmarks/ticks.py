@@ -34,11 +34,13 @@ JOB = "__ASSET_JOB"
 ORIGIN = RemoteJobOrigin(
     RemoteRepositoryOrigin(InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name="cdp_exports.definitions")), "__repository__"), JOB
 )
+SHARED = 20
 DELIVERED = ExportTime.parse("202601010000")
 
 
 def declare(folder: Path, exports: int) -> None:
-    """A catalog whose exports follow the refreshes of a table each; the second commit of every table is yet to come."""
+    """A catalog whose exports follow the refreshes of two tables each: one of their own, and one that a twentieth of them reads, whose
+    second commit is yet to come."""
     import deltalake
     import pyarrow as pa
 
@@ -48,20 +50,21 @@ def declare(folder: Path, exports: int) -> None:
         (folder / "catalog" / name).mkdir(parents=True)
     (folder / "catalog" / "environment.yaml").write_text("name: bench\n")
     (folder / "catalog" / "connections" / "out.yaml").write_text("type: local\nfolder: out\n")
-    for number in range(exports):
-        log = folder / "data" / f"d{number}" / "_delta_log"
+    for name in (*(f"own{number}" for number in range(exports)), *(f"shared{number}" for number in range(SHARED))):
+        log = folder / "data" / name / "_delta_log"
         log.mkdir(parents=True)
         shutil.copy(folder / "template" / "_delta_log" / f"{0:020}.json", log)
-        dataset = f"source: {{format: delta, uri: data/d{number}}}\nkey: [id]\n"
-        export = f"kind: dataset\nconnection: out\ndatasets: [d{number}]\nschedule: {{after: refresh}}\nactive: true\n"
-        (folder / "catalog" / "datasets" / f"d{number}.yaml").write_text(dataset)
+        (folder / "catalog" / "datasets" / f"{name}.yaml").write_text(f"source: {{format: delta, uri: data/{name}}}\nkey: [id]\n")
+    for number in range(exports):
+        read = f"datasets: [own{number}, shared{number % SHARED}]\npath: '{{export_id}}/{{dataset_id}}/{{export_time}}'"
+        export = f"kind: dataset\nconnection: out\n{read}\nschedule: {{after: refresh}}\n"
         (folder / "catalog" / "exports" / f"e{number}.yaml").write_text(export)
 
 
 def refresh(folder: Path) -> None:
-    """Every table has its second commit."""
+    """The shared tables have their second commit, so that every export is due."""
     commit = folder / "template" / "_delta_log" / f"{1:020}.json"
-    for table in (folder / "data").iterdir():
+    for table in (folder / "data").glob("shared*"):
         shutil.copy(commit, table / "_delta_log")
 
 
@@ -97,7 +100,7 @@ def as_delivered(catalog: Catalog, instance: dg.DagsterInstance) -> None:
     """As if every export had been delivered up to the first commit of its table."""
     from cdp_exports.sources.open import open_source
 
-    head = open_source(catalog.datasets["d0"], catalog.root, {}).head()
+    head = open_source(catalog.datasets["own0"], catalog.root, {}).head()
     moment = datetime(2026, 1, 1, tzinfo=UTC)
 
     def delivery(export_id: str, dataset: str) -> Delivery:
@@ -125,26 +128,28 @@ def as_delivered(catalog: Catalog, instance: dg.DagsterInstance) -> None:
             definition={},
         )
         return Delivery(
-            id=export_id,
+            id=f"{export_id}-{dataset}",
             environment="bench",
             kind="dataset",
             export=export_id,
             member=dataset,
             export_time=DELIVERED,
-            chain=export_id,
+            chain=f"{export_id}-{dataset}",
             sequence=1,
             base_export_time=DELIVERED,
             previous_export_time=None,
             state=State.COMMITTED,
             pin=pin,
-            attempt_id=f"{export_id}-1",
+            attempt_id=f"{export_id}-{dataset}-1",
             counts=Counts(received=1, delivered=1, inserted=1),
             run_id="benchmark",
             pinned_at=moment,
             committed_at=moment,
         )
 
-    open_ledger(catalog.environment, instance).adopt(delivery(name, export.members[0]) for name, export in catalog.exports.items())
+    open_ledger(catalog.environment, instance).adopt(
+        delivery(name, member) for name, export in catalog.exports.items() for member in export.members
+    )
 
 
 def main(folder: Path, exports: int) -> dict[str, float]:

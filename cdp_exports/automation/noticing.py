@@ -111,7 +111,8 @@ class Noticing:
     def _report(self, source: Source, signal: Signal) -> None:
         """A materialization of `datasets/<id>`, unless its newest one is of this version: a process may have died in between."""
         key = dataset_key(self.catalog, signal.dataset)
-        if self._newest_reported(key) != (signal.table_id, signal.version):
+        never = self.standing.get(key, IDLE).event is None
+        if never or self._newest_reported(key) != (signal.table_id, signal.version):
             rows = source.rows(signal.version).expected
             metadata = {
                 "cdp/version": signal.version,
