@@ -130,14 +130,17 @@ def last_told(sent: pl.LazyFrame) -> pl.LazyFrame:
 def applied(sent: pl.LazyFrame) -> pl.LazyFrame:
     """Of each identity the last change that was, or may have been, applied: `identity`, `hash` (0: not known), `gone`.
 
-    Who may have left is taken for still there, with values that nobody knows: then they leave, or are sent, once more.
+    Who may have left is taken for still there, with values that nobody knows: then they leave, or are sent, once more. So is whoever
+    was not taken when they were sent again.
     """
     import polars as pl
 
-    return last_told(sent.filter(pl.col("reason").is_null())).select(
+    taken = pl.col("reason").is_null()
+    sure = pl.col("known") & taken
+    return last_told(sent.filter(taken | (pl.col("status") == "updated"))).select(
         "identity",
-        pl.when("known").then("hash").otherwise(pl.lit(0, pl.UInt64)).alias("hash"),
-        (pl.col("known") & (pl.col("status") == "exited")).alias("gone"),
+        pl.when(sure).then("hash").otherwise(pl.lit(0, pl.UInt64)).alias("hash"),
+        (sure & (pl.col("status") == "exited")).alias("gone"),
     )
 
 

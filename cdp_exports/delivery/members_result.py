@@ -102,7 +102,7 @@ def _told(member: Member, previous: Delivery | None, batches: list[SentBatch], f
         [
             before.select(pl.len()),
             were_not.filter(~pl.col("gone")).select(pl.len()),
-            were.filter(~pl.col("gone")).select(pl.len()),
+            were.filter(~pl.col("gone")).join(rejected, on="identity", how="anti").select(pl.len()),
             were.filter("gone").select(pl.len()),
             rejected,
         ]

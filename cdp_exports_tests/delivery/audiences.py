@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,8 +23,9 @@ def identity_of(values: Mapping[str, Value], told_by: tuple[str, ...]) -> Identi
 @dataclass
 class Audiences:
     """`told_by`: what tells members apart. `faults`: what happens to the next calls, in order: `refused`, `busy`, `lost_before` and
-    `lost_after` (no answer; applied or not), `killed_before` and `killed_after` (we die; applied or not), `nonsense`."""
+    `lost_after` (no answer; applied or not), `killed_before` and `killed_after` (we die; applied or not), `nonsense`, `overtaken` (`meanwhile` happens before it is applied)."""
 
+    meanwhile: Callable[[], None] = lambda: None
     told_by: tuple[str, ...] = ("id",)
     repeat: Repeat = Repeat.HARMLESS
     batch_max: int = 3
@@ -60,6 +61,8 @@ class Audiences:
             raise DestinationRefused("No right.", next_step="Ask for it.")
         if fault == "busy":
             raise NotApplied("Busy.", next_step="Later.")
+        if fault == "overtaken":
+            self.meanwhile()
         if fault.endswith("_before"):
             self._end(fault)
         answered = self._apply(audience, batch)

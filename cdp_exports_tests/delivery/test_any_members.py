@@ -112,6 +112,44 @@ class AnyMembers(RuleBasedStateMachine):
             except Killed:
                 self.world.release()
 
+    @rule(ahead=st.integers(0, 2), before=st.lists(PERSON, min_size=3, max_size=6), then=st.lists(PERSON, min_size=3, max_size=6))
+    def overtaken(self, ahead: int, before: list[dict[str, Any]], then: list[dict[str, Any]]) -> None:
+        """A run stands still before a batch arrives; meanwhile another delivers, at the same export time or a later one."""
+
+        def meanwhile() -> None:
+            self.world.release()
+            self.world.put("people", then)
+            self.clock += ahead
+            self.deliver()
+
+        self.world.put("people", before)
+        self.clock += 1
+        self.world.audiences.meanwhile, self.world.audiences.faults = meanwhile, ["overtaken"]
+        self.world.deliver(TIMES[self.clock], run_id="overtaken")
+        self.world.audiences.faults = []
+        self.clock += 1
+        self.deliver()
+        self.clock += 1
+        self.check(self.deliver())
+
+    @rule(size=st.integers(1, 4))
+    def batches_have_another_size(self, size: int) -> None:
+        self.world.audiences.batch_max = size
+
+    @rule()
+    def the_audience_is_deleted(self) -> None:
+        """A person sends everybody again, and the first run dies."""
+        self.clock += 1
+        self.deliver()
+        self.world.audiences.held.pop(SEGMENT)
+        self.clock += 1
+        self.world.audiences.faults = ["", "refused"]
+        self.world.deliver(TIMES[self.clock], full=True)
+        self.world.audiences.faults = []
+        self.world.audiences.held[SEGMENT].update(STRANGERS)
+        self.clock += 1
+        self.check(self.deliver())
+
     def deliver(self, *, full: bool = False) -> Outcome:
         outcome = self.world.deliver(TIMES[self.clock], full=full)
         while outcome.error is not None and outcome.error.code == "in_doubt":

@@ -133,6 +133,18 @@ def test_a_later_run_goes_on_with_everybody_where_full_died_before_its_first_bat
     assert_holds(world, delivered(world, 2))
 
 
+def test_who_is_rejected_when_everybody_is_sent_again_is_sent_until_taken(tmp_path: Path) -> None:
+    """The audience was deleted, so they are not in it, and have the values that they had."""
+    world = begun(tmp_path)
+    delivered(world, 0)
+    world.audiences.held.clear()
+    world.audiences.rejects = {"[3]"}
+    counts = delivered(world, 1, full=True).delivery.counts
+    assert (counts.updated, counts.failed, counts.received) == (7, 1, 8)
+    world.audiences.rejects = set()
+    assert_holds(world, delivered(world, 2))
+
+
 def test_whoever_left_while_the_table_was_made_anew_leaves(tmp_path: Path) -> None:
     world = begun(tmp_path, export={"on_history_lost": "full"})
     delivered(world, 0)
