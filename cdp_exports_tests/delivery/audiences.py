@@ -23,7 +23,8 @@ def identity_of(values: Mapping[str, Value], told_by: tuple[str, ...]) -> Identi
 @dataclass
 class Audiences:
     """`told_by`: what tells members apart. `faults`: what happens to the next calls, in order: `refused`, `busy`, `lost_before` and
-    `lost_after` (no answer; applied or not), `killed_before` and `killed_after` (we die; applied or not), `nonsense`, `overtaken` (`meanwhile` happens before it is applied)."""
+    `lost_after` (no answer; applied or not), `killed_before` and `killed_after` (we die; applied or not), `nonsense`,
+    `overtaken` (`meanwhile` happens before it is applied)."""
 
     meanwhile: Callable[[], None] = lambda: None
     told_by: tuple[str, ...] = ("id",)
