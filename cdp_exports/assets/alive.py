@@ -22,16 +22,23 @@ def alive(dagster: AssetExecutionContext, catalog: Catalog, export_id: str, memb
     """The run is seen while this lasts. A ledger that is away is no reason to fail here, nor a key that is no export time."""
     environment, run_id = catalog.environment.name, dagster.run.run_id
     ledger = partial(open_ledger, catalog.environment, dagster.instance)
-    with suppress(CdpExportsError):
-        export_time = ExportTime.parse(dagster.partition_key if dagster.has_partition_key else "")
-        ledger().run_begins(environment, run_id, export_id, export_time, members)
-    done = threading.Event()
+    done, said = threading.Event(), False
+
+    def tell() -> None:
+        nonlocal said
+        with suppress(CdpExportsError):
+            if said:
+                ledger().run_seen(environment, run_id)
+            else:  # until it is written down, or it would pass for a run that died before it came to its step
+                export_time = ExportTime.parse(dagster.partition_key if dagster.has_partition_key else "")
+                ledger().run_begins(environment, run_id, export_id, export_time, members)
+                said = True
 
     def beat() -> None:
         while not done.wait(BEAT_SECONDS):
-            with suppress(CdpExportsError):
-                ledger().run_seen(environment, run_id)
+            tell()
 
+    tell()
     thread = threading.Thread(target=beat, name="run-heartbeat", daemon=True)
     thread.start()
     try:

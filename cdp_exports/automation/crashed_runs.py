@@ -15,6 +15,7 @@ from datetime import timedelta
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, DefaultSensorStatus, RunsFilter, SensorDefinition, SkipReason
 from dagster import SensorEvaluationContext as Context
 
+from cdp_exports.assets.keys import GROUPS
 from cdp_exports.assets.ledger import open_ledger
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.ledger.ledger import Ledger
@@ -25,7 +26,7 @@ SILENT_SECONDS = 60.0
 """A run that is alive is seen every 15 seconds."""
 
 START = timedelta(minutes=5)
-"""How long a run may take from its start until it is seen for the first time."""
+"""How long a run may take from its start until it is seen for the first time, between two tries, and from its step's end to its own."""
 
 DIED = "Its process died: it was killed, or its machine went down."
 
@@ -44,7 +45,7 @@ def crashed_runs_sensor(catalog: Catalog) -> list[SensorDefinition]:
         died = [one for run_id, one in silent.items() if before.get(run_id) == seen[run_id]]
         context.update_cursor(json.dumps({run_id: at for run_id, at in seen.items() if run_id not in {one.run_id for one in died}}))
         said = [_give_up(context.instance, ledger, one) for one in died]
-        said += [_report(context.instance, run) for run in _never_seen(catalog, ledger, context.instance)]
+        said += [_report(context.instance, run) for run in _idle(catalog, ledger, context.instance)]
         for sentence in filter(None, said):
             context.log.error(sentence)
         return SkipReason(" ".join(filter(None, said)) or "All runs are alive.")
@@ -87,16 +88,22 @@ def _records(ledger: Ledger, one: AtWork) -> Iterator[SkipRecord]:
             )
 
 
-def _never_seen(catalog: Catalog, ledger: Ledger, instance: DagsterInstance) -> list[DagsterRun]:
-    """Runs that died before they could be seen."""
+def _idle(catalog: Catalog, ledger: Ledger, instance: DagsterInstance) -> list[DagsterRun]:
+    """Runs that died before their step, after it, or between two tries. Only runs of nothing but one export: others may be at work on
+    something else."""
     started = RunsFilter(statuses=[DagsterRunStatus.STARTED], tags={"cdp/environment": catalog.environment.name})
     before = (ledger.now() - START).timestamp()
     old = {
         record.dagster_run.run_id: record.dagster_run
         for record in instance.get_run_records(started)
-        if "cdp/export" in record.dagster_run.tags and record.start_time is not None and record.start_time < before
+        if _is_of_one_export(record.dagster_run) and record.start_time is not None and record.start_time < before
     }
-    return [old[run_id] for run_id in ledger.unknown_runs(catalog.environment.name, list(old))] if old else []
+    return [old[one] for one in ledger.idle_runs(catalog.environment.name, list(old), seconds=START.total_seconds())] if old else []
+
+
+def _is_of_one_export(run: DagsterRun) -> bool:
+    exports = {tuple(key.path[:-1]) for key in run.asset_selection or ()}
+    return len(exports) == 1 and exports <= {(group, run.tags.get("cdp/export")) for group in GROUPS.values()}
 
 
 def _report(instance: DagsterInstance, run: DagsterRun) -> str:

@@ -141,10 +141,10 @@ class Remembered:
         with self._database.read() as connection:
             return runs.silent(connection, environment, seconds)
 
-    def unknown_runs(self, environment: str, run_ids: Sequence[str]) -> list[str]:
-        """Which of these runs never came so far as to be seen."""
+    def idle_runs(self, environment: str, run_ids: Sequence[str], *, seconds: float) -> list[str]:
+        """Which of these runs never came so far as to be seen, or left their step so long ago."""
         with self._database.read() as connection:
-            return runs.unknown(connection, environment, run_ids)
+            return runs.idle(connection, environment, run_ids, seconds)
 
     def run_died(self, one: AtWork, why: Iterable[SkipRecord]) -> bool:
         """Remember that a run's process died; False: somebody else did, or it was seen again."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, or_, select, update
 
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.ledger import clock
@@ -56,11 +56,12 @@ def silent(connection: Connection, environment: str, seconds: float) -> list[AtW
     return [AtWork.model_validate(dict(row)) for row in connection.execute(select(runs).where(*of).order_by(runs.c.seen_at)).mappings()]
 
 
-def unknown(connection: Connection, environment: str, run_ids: Sequence[str]) -> list[str]:
-    """Which of these never came so far as to be seen."""
-    there = select(runs.c.run_id).where(runs.c.environment == environment, runs.c.run_id.in_(run_ids))
-    known = set(connection.execute(there).scalars())
-    return [run_id for run_id in run_ids if run_id not in known]
+def idle(connection: Connection, environment: str, run_ids: Sequence[str], seconds: float) -> list[str]:
+    """Which of these are not at work: never seen, or their step ended so long ago and no other try began."""
+    lately = or_(runs.c.ended.is_(False), runs.c.seen_at >= clock.now(connection) - timedelta(seconds=seconds))
+    there = select(runs.c.run_id).where(runs.c.environment == environment, runs.c.run_id.in_(run_ids), lately)
+    at_work = set(connection.execute(there).scalars())
+    return [run_id for run_id in run_ids if run_id not in at_work]
 
 
 def close(connection: Connection, one: AtWork) -> bool:

@@ -47,7 +47,8 @@ def test_a_run_that_falls_silent_is_found_once(ledger: Ledger) -> None:
     (dead,) = ledger.silent_runs(ENVIRONMENT, seconds=100)
     assert (dead.run_id, dead.export, dead.export_time, dead.members) == ("dead", EXPORT, minute(5), (MEMBER,))
     assert ledger.silent_runs("other", seconds=100) == []
-    assert ledger.unknown_runs(ENVIRONMENT, ["never", "dead", "done"]) == ["never"]
+    assert ledger.idle_runs(ENVIRONMENT, ["never", "dead", "done"], seconds=100) == ["never"], "done may be about to try again"
+    assert ledger.idle_runs(ENVIRONMENT, ["never", "dead", "done"], seconds=-100) == ["never", "done"]
 
     ledger.run_seen(ENVIRONMENT, "dead")
     assert not ledger.run_died(dead, [failed(minute(5), ledger)]), "it was seen again"
@@ -67,7 +68,7 @@ def test_old_runs_are_forgotten(ledger: Ledger) -> None:
     ledger.run_begins(ENVIRONMENT, "old", EXPORT, minute(5), [MEMBER])
     silence(ledger, "old", timedelta(days=8))
     ledger.run_begins(ENVIRONMENT, "new", EXPORT, minute(6), [MEMBER])
-    assert ledger.unknown_runs(ENVIRONMENT, ["old", "new"]) == ["old"]
+    assert ledger.idle_runs(ENVIRONMENT, ["old", "new"], seconds=100) == ["old"]
 
 
 def test_failures_are_counted_by_export_time_since_the_last_delivery(ledger: Ledger) -> None:
