@@ -250,3 +250,5 @@ Index(
     sqlite_where=text("settled_by IS NULL"),
     postgresql_where=text("settled_by IS NULL"),
 )
+
+Index("cdp_batches_by_audience", batches.c.audience, batches.c.number)

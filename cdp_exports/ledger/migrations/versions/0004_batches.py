@@ -41,3 +41,4 @@ def upgrade() -> None:
     op.create_index(
         "cdp_batches_unsettled", "cdp_batches", ["environment", "export", "member"], sqlite_where=UNSETTLED, postgresql_where=UNSETTLED
     )
+    op.create_index("cdp_batches_by_audience", "cdp_batches", ["audience", "number"])
