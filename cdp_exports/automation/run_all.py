@@ -55,19 +55,28 @@ def run_all(
     first = priorities(catalog, ledger, chosen)
     due = sorted((name for name in chosen if name not in why), key=lambda name: -first.get(name, 0))
     for number, export_id in enumerate(due, start=1):
-        if holder := _at_work(catalog, instance, ledger, export_id):
-            yield LeftOut(export_id, "already_running", f"It is being delivered, or waits for its turn (run {holder}).")
-            continue
         try:
-            ended = Ended(export_id, run(export_id, number, len(due)))
+            holder = _at_work(catalog, instance, ledger, export_id)
+            ended = _busy(export_id, holder) if holder else Ended(export_id, run(export_id, number, len(due)))
         except CdpExportsError as error:
             ended = Ended(export_id, None, error)
         except Exception as fault:  # noqa: BLE001  its own text may hold data
             ended = Ended(export_id, None, unexpected(fault))
-        yield ended
-        if ended.run is not None and ended.run.cancelled:
-            yield from (LeftOut(name, "interrupted", "Interrupted before its turn.") for name in due[number:])
+        except KeyboardInterrupt:  # before a run could begin, or when it had ended: what was delivered until now is still told
+            yield from map(_interrupted, due[number - 1 :])
             return
+        yield ended
+        if isinstance(ended, Ended) and ended.run is not None and ended.run.cancelled:
+            yield from map(_interrupted, due[number:])
+            return
+
+
+def _busy(export_id: str, holder: str) -> LeftOut:
+    return LeftOut(export_id, "already_running", f"It is being delivered, or waits for its turn (run {holder}).")
+
+
+def _interrupted(export_id: str) -> LeftOut:
+    return LeftOut(export_id, "interrupted", "Interrupted before its turn.")
 
 
 def _left_out(catalog: Catalog, instance: DagsterInstance, exports: list[str], now: datetime) -> dict[str, LeftOut]:

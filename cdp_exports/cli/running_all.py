@@ -34,10 +34,12 @@ def run_every(opened: Session, family: Family | None) -> list[Ended | LeftOut]:
 
 def status_of_all(ended: Sequence[Ended | LeftOut]) -> int:
     """The exit status: the worst export decides; one that is left out is none."""
-    from cdp_exports.automation.run_all import Ended
+    from cdp_exports.automation.run_all import Ended, LeftOut
 
     runs = [one for one in ended if isinstance(one, Ended)]
     if any(one.run is not None and one.run.cancelled for one in runs):
+        return INTERRUPTED
+    if any(isinstance(one, LeftOut) and one.reason == "interrupted" for one in ended):
         return INTERRUPTED
     return worst(status_of_run(one.run) if one.run else status_of(one.error) if one.error else 0 for one in runs)
 

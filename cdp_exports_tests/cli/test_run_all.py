@@ -12,7 +12,9 @@ from cdp_exports.automation.run_all import Ended, LeftOut, run_all
 from cdp_exports.catalog.load import load
 from cdp_exports.cli.json_shapes import SHAPES
 from cdp_exports.entities.export_time import ExportTime
+from cdp_exports.errors import TransientError
 from cdp_exports.ledger.ledger import Ledger
+from cdp_exports.ledger.records import Lease
 from cdp_exports_tests.cli.conftest import Project
 from cdp_exports_tests.cli.people import FILES, with_people
 from cdp_exports_tests.cli.shapes import same_keys
@@ -140,6 +142,25 @@ def test_an_interrupt_ends_it(project: Project) -> None:
     assert "4711" not in str(fault.error)
     reasons = {one.export: one.reason for one in ended if isinstance(one, LeftOut)}
     assert reasons == {"both": "off", "c": "interrupted", "weekly": "interrupted"}
+
+
+def test_what_ended_is_told_whatever_comes_after_it(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b", "c"):
+        declare(project, name, "schedule: {every: 3h}\n")
+    holder = Ledger.holder
+
+    def away(ledger: Ledger, environment: str, export: str) -> Lease | None:
+        if export == "b":
+            raise TransientError("The ledger is away.", next_step="Wait.")
+        if export == "c":
+            raise KeyboardInterrupt
+        return holder(ledger, environment, export)
+
+    monkeypatch.setattr(Ledger, "holder", away)
+    document = project.json("run", "--all", status=130)
+    a, b = document["families"][0]["started"]
+    assert ([member["status"] for member in a["members"]], b["error"]["message"]) == (["committed"], "The ledger is away.")
+    assert of(document)[1] == {"both": "off", "c": "interrupted", "weekly": "interrupted"}
 
 
 @pytest.mark.parametrize(
