@@ -17,11 +17,16 @@ if TYPE_CHECKING:
     from cdp_exports.ledger.records import Delivery
 
 
+def is_announced(member: Member, delivery: Delivery) -> bool:
+    """Whether receivers look anywhere but at the delivery's own manifest."""
+    return manifest.latest_of(delivery.pin) is not None or member.export.model_json
+
+
 def announce(member: Member, destination: FileDestination, delivery: Delivery, document: bytes) -> None:
     """Say what is there now: `document` is the delivery's manifest. A delivery that a later one has followed is no news."""
-    latest = manifest.latest_of(delivery.pin)
-    if latest is None and not member.export.model_json:
+    if not is_announced(member, delivery):
         return
+    latest = manifest.latest_of(delivery.pin)
     last = member.last_committed()
     if last is not None and last.export_time > delivery.export_time:
         return

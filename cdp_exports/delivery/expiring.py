@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from cdp_exports.delivery.context import Context
+from cdp_exports.delivery.lasting import is_expired
 from cdp_exports.delivery.member import Member, members_of
 from cdp_exports.delivery.sweeping import sweep
 from cdp_exports.entities.export import DatasetExport
@@ -24,12 +25,17 @@ def expire(context: Context, connection: str | None = None) -> Iterator[Delivery
         DeclarationError: there is no such connection, and nothing was delivered through one.
         TransientError: the ledger is not there.
     """
-    standing = [delivery for delivery, _ in context.ledger.standing(context.catalog.environment.name) if delivery.pin.keep_for]
-    used = {delivery.pin.connection_id for delivery in standing}
+    now = context.ledger.now()
+    standing = [one for one in context.ledger.standing(context.catalog.environment.name) if one.keep_for]
+    used = {one.connection_id for one in standing}
     if connection is not None and connection not in context.catalog.connections and connection not in used:
         known = f"There is no connection {connection!r}{nearest(connection, context.catalog.connections)}."
         raise DeclarationError(known, next_step="Without a name, files at all connections are looked at.")
-    ours = {(delivery.export, delivery.member) for delivery in standing if connection in (None, delivery.pin.connection_id)}
+    ours = {
+        (one.export, one.member)
+        for one in standing
+        if connection in (None, one.connection_id) and is_expired(one.keep_for, one.written, now)
+    }
     for member in _declared(context):
         names = set(product(member.exports, member.members))
         if names & ours:

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cdp_exports.delivery.member import Member
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import CameLate
-from cdp_exports.ledger.records import Delivery
+from cdp_exports.ledger.records import Delivery, Pin, Standing
 
 
-def expires_at(delivery: Delivery, written: datetime) -> datetime | None:
-    """When files that were written then are removed, at the earliest; None: they stay. The manifest announces a moment before."""
-    return written + delivery.pin.keep_for if delivery.pin.keep_for else None
-
-
-def is_expired(delivery: Delivery, written: datetime, now: datetime) -> bool:
-    """Whether their time is over."""
-    at = expires_at(delivery, written)
-    return at is not None and at <= now
+def is_expired(keep_for: timedelta | None, written: datetime, now: datetime) -> bool:
+    """Whether the time of files that were written then is over; None: they stay. The manifest announces a moment before."""
+    return keep_for is not None and written + keep_for <= now
 
 
 def expired_at(member: Member, delivery: Delivery) -> datetime | None:
     """When the time of a committed delivery's files was over; None where it is not, or they stay."""
-    if delivery.pin.keep_for is None:
+    keep_for, ledger = delivery.pin.keep_for, member.context.ledger
+    if keep_for is None:
         return None
-    ledger = member.context.ledger
     written = next((attempt.ended_at for attempt in ledger.attempts(delivery.id) if attempt.id == delivery.attempt_id), None)
-    return expires_at(delivery, written) if written and is_expired(delivery, written, ledger.now()) else None
+    return written + keep_for if written and is_expired(keep_for, written, ledger.now()) else None
 
 
 def came_late(member: Member, uri: str) -> CameLate:
@@ -40,9 +34,17 @@ def came_late(member: Member, uri: str) -> CameLate:
 
 def replaced_by(member: Member, delivery: Delivery) -> ExportTime | None:
     """The newest delivery under the same fixed names, where that is another: what stands there is no longer this one."""
-    pin = delivery.pin
-    if not pin.overwrite:
+    return _newer(member, delivery.export_time, delivery.pin)
+
+
+def is_replaced(member: Member, one: Standing) -> bool:
+    """The same of what the ledger tells of it in short."""
+    return _newer(member, one.export_time, one) is not None
+
+
+def _newer(member: Member, export_time: ExportTime, names: Pin | Standing) -> ExportTime | None:
+    if not names.overwrite:
         return None
     ledger = member.context.ledger
-    newest = ledger.newest_under_fixed_names(member.environment, member.exports, member.members, pin.target, pin.folder)
-    return newest if newest is not None and newest > delivery.export_time else None
+    newest = ledger.newest_under_fixed_names(member.environment, member.exports, member.members, names.target, names.folder)
+    return newest if newest is not None and newest > export_time else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cdp_exports.delivery import manifest
-from cdp_exports.delivery.announcing import announce
+from cdp_exports.delivery.announcing import announce, is_announced
 from cdp_exports.delivery.holding import Holding, superseded
 from cdp_exports.delivery.member import Member
 from cdp_exports.entities.export_time import ExportTime
@@ -44,7 +44,7 @@ def publish(
         held.write(lambda lease: ledger.reopen(lease, delivery.id))
         raise
     if created:
-        now = member.delivery(delivery.export_time)
+        now = member.delivery(delivery.export_time) if is_announced(member, delivery) else None
         if now is not None and now.state is State.PUBLISHING and now.attempt_id == attempt.id:  # else whoever decided it announced it
             announce(member, destination, delivery, document)
         return _commit(member, destination, delivery, attempt, counts, files)

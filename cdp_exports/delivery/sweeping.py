@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cdp_exports.delivery import manifest
 from cdp_exports.delivery.holding import Holding, holding_if_free
-from cdp_exports.delivery.lasting import came_late, is_expired, replaced_by
+from cdp_exports.delivery.lasting import came_late, is_expired, is_replaced
 from cdp_exports.delivery.member import Member
 from cdp_exports.delivery.model_json import put_model
 from cdp_exports.errors import CameLate, CdpExportsError
@@ -32,9 +32,9 @@ def sweep(member: Member, held: Holding | None = None) -> tuple[Delivery, ...]:
         CameLate: it removed fixed names after another run had taken over.
     """
     try:
-        _sweep_lost(member, None)
         if held is not None:
             return _sweep_held(member, held)
+        _sweep_lost(member, None)
         if not _needs_lease(member):
             return ()
         with holding_if_free(member.context.ledger, member.environment, member.exports, run_id=f"sweep-{uuid.uuid4()}") as taken:
@@ -48,7 +48,7 @@ def sweep(member: Member, held: Holding | None = None) -> tuple[Delivery, ...]:
 def _needs_lease(member: Member) -> bool:
     ledger = member.context.ledger
     now, standing = ledger.now(), ledger.standing(member.environment, member.exports, member.members)
-    if any(replaced_by(member, delivery) or is_expired(delivery, written, now) for delivery, written in standing):
+    if any(is_replaced(member, one) or is_expired(one.keep_for, one.written, now) for one in standing):
         return True
     return any(delivery.pin.overwrite for delivery, _ in ledger.leftovers(member.environment, member.exports, member.members))
 
@@ -61,10 +61,11 @@ def _sweep_held(member: Member, held: Holding) -> tuple[Delivery, ...]:
 def _sweep_lost(member: Member, held: Holding | None) -> None:
     """What attempts left that lost; under fixed names by the lease's holder only."""
     for delivery, attempts in member.context.ledger.leftovers(member.environment, member.exports, member.members):
-        if delivery.pin.overwrite == (held is not None):
-            destination = member.destination_of(delivery.pin)
-            for attempt in attempts:
-                _sweep_attempt(member, destination, delivery, attempt, held)
+        if delivery.pin.overwrite and held is None:
+            continue
+        destination = member.destination_of(delivery.pin)
+        for attempt in attempts:
+            _sweep_attempt(member, destination, delivery, attempt, held if delivery.pin.overwrite else None)
 
 
 def _sweep_attempt(member: Member, destination: FileDestination, delivery: Delivery, attempt: Attempt, held: Holding | None) -> None:
@@ -104,23 +105,28 @@ def _is_past(member: Member, delivery: Delivery) -> bool:
 
 
 def _sweep_delivered(member: Member, held: Holding) -> tuple[Delivery, ...]:
-    """Delivered files that a later delivery took the place of, and those whose time is over. Nothing that another delivery still has."""
+    """Delivered files that a later delivery took the place of, and those whose time is over. Nothing that stands under a name that was
+    given to another delivery since."""
     ledger, expired = member.context.ledger, list[Delivery]()
-    now, standing = ledger.now(), ledger.standing(member.environment, member.exports, member.members)
-    replaced = {delivery.id for delivery, _ in standing if replaced_by(member, delivery)}
-    gone = [delivery for delivery, written in standing if delivery.id in replaced or is_expired(delivery, written, now)]
-    staying = [delivery for delivery, _ in standing if delivery not in gone]
-    for delivery in staying:
-        if delivery.pin.overwrite:  # what attempts that lost left open under its names
-            member.destination_of(delivery.pin).abandon(file.path for file in delivery.files)
-    for delivery in gone:
-        needed = {file.path for other in staying if other.pin.target == delivery.pin.target for file in other.files}
+    standing = ledger.standing(member.environment, member.exports, member.members)
+    if not standing:
+        return ()
+    now = ledger.now()
+    for one in standing:
+        replaced, over = is_replaced(member, one), is_expired(one.keep_for, one.written, now)
+        delivery = member.delivery(one.export_time) if one.overwrite or over else None
+        if delivery is None:
+            continue
         destination = member.destination_of(delivery.pin)
-        paths = [file.path for file in delivery.files if not file.removed]
-        _delete(member, destination, [path for path in paths if path not in needed], held if delivery.pin.overwrite else None)
+        if not replaced and not over:  # fixed names: what attempts that lost left open under them
+            destination.abandon(file.path for file in delivery.files)
+            continue
         assert delivery.attempt_id is not None
+        paths = [file.path for file in delivery.files if not file.removed]
+        passed_on = ledger.passed_on(delivery.attempt_id, paths)
+        _delete(member, destination, [path for path in paths if path not in passed_on], held if delivery.pin.overwrite else None)
         ledger.removed(delivery.attempt_id, paths)
-        if delivery.id not in replaced:
+        if not replaced:
             expired.append(delivery)
     if expired and member.export.model_json:
         put_model(member, member.destination)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Connection, Row, Select, and_, func, insert, select, type_coerce, update
+from sqlalchemy import JSON, ColumnElement, Connection, Row, Select, and_, insert, select, type_coerce, update
 from sqlalchemy.exc import IntegrityError
 
 from cdp_exports.entities.export_time import ExportTime
@@ -29,7 +29,9 @@ def one(
 
 
 def by_ids(connection: Connection, ids: Iterable[str]) -> dict[str, Delivery]:
-    return {delivery.id: delivery for delivery in read(connection, select(deliveries).where(deliveries.c.id.in_(list(ids))))}
+    wanted = list(ids)
+    found = read(connection, select(deliveries).where(deliveries.c.id.in_(wanted))) if wanted else []
+    return {delivery.id: delivery for delivery in found}
 
 
 def known(connection: Connection, ids: Iterable[str]) -> set[str]:
@@ -62,7 +64,8 @@ def newest_under_fixed_names(
     pin = type_coerce(deliveries.c.pin, JSON)
     place = pin["overwrite"].as_boolean(), pin["target"].as_string() == target, pin["folder"].as_string() == folder
     wanted = _of(environment, exports, members), deliveries.c.state == State.COMMITTED, *place
-    return connection.execute(select(func.max(deliveries.c.export_time)).where(*wanted)).scalar_one()
+    newest = select(deliveries.c.export_time).where(*wanted).order_by(deliveries.c.export_time.desc()).limit(1)
+    return connection.execute(newest).scalar_one_or_none()
 
 
 def links(connection: Connection, environment: str, exports: Sequence[str], members: Sequence[str]) -> list[Link]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 
-from sqlalchemy import JSON, Connection, and_, bindparam, delete, exists, insert, or_, select, type_coerce, update
+from sqlalchemy import JSON, Connection, and_, bindparam, delete, exists, false, func, insert, or_, select, type_coerce, update
 
 from cdp_exports.ledger.leases import fence
-from cdp_exports.ledger.records import FileRecord, Lease, State
+from cdp_exports.ledger.records import FileRecord, Lease, Standing, State
 from cdp_exports.ledger.tables import attempts, deliveries, files
 
 _COLUMNS = [files.c[name] for name in FileRecord.model_fields]
@@ -79,12 +78,17 @@ def is_ours(connection: Connection, environment: str, exports: Sequence[str], me
 
 def standing(
     connection: Connection, environment: str, exports: Sequence[str] | None = None, members: Sequence[str] | None = None
-) -> dict[str, datetime]:
-    """Deliveries whose files do not stay for ever and were not removed yet, by id: when they were written. They have fixed names, or
-    are kept for a time only."""
+) -> list[Standing]:
+    """Deliveries whose files do not stay for ever and were not removed yet, the oldest first. They have fixed names, or are kept for a
+    time only."""
     pin = type_coerce(deliveries.c.pin, JSON)
     query = (
-        select(deliveries.c.id, attempts.c.ended_at)
+        select(
+            *(deliveries.c[name] for name in ("id", "export", "member", "export_time")),
+            *(pin[name].as_string().label(name) for name in ("connection_id", "target", "folder", "keep_for")),
+            func.coalesce(pin["overwrite"].as_boolean(), false()).label("overwrite"),
+            attempts.c.ended_at.label("written"),
+        )
         .join_from(deliveries, attempts, attempts.c.id == deliveries.c.attempt_id)
         .where(
             deliveries.c.environment == environment,
@@ -94,8 +98,34 @@ def standing(
             or_(pin["overwrite"].as_boolean(), pin["keep_for"].as_string().is_not(None)),
             exists().where(files.c.attempt_id == deliveries.c.attempt_id, files.c.delivered, ~files.c.removed),
         )
+        .order_by(deliveries.c.export_time)
     )
-    return {row.id: row.ended_at for row in connection.execute(query)}
+    return [Standing.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def passed_on(connection: Connection, attempt_id: str, paths: Iterable[str]) -> set[str]:
+    """Of the paths that an attempt wrote to, those whose name was given to others since: what stands there is another delivery's, or of
+    another member, who found nothing there and wrote after it."""
+    own, own_delivery = attempts.alias(), deliveries.alias()
+    place, own_place = (type_coerce(table.c.pin, JSON)["target"].as_string() for table in (deliveries, own_delivery))
+    query = (
+        select(files.c.path)
+        .join_from(files, attempts, files.c.attempt_id == attempts.c.id)
+        .join(deliveries, attempts.c.delivery_id == deliveries.c.id)
+        .join(own, own.c.id == attempt_id)
+        .join(own_delivery, own.c.delivery_id == own_delivery.c.id)
+        .where(
+            ~files.c.removed,
+            attempts.c.delivery_id != own.c.delivery_id,
+            attempts.c.started_at > own.c.started_at,
+            place == own_place,
+            or_(files.c.delivered, deliveries.c.export != own_delivery.c.export, deliveries.c.member != own_delivery.c.member),
+        )
+    )
+    found, wanted = set[str](), list(paths)
+    for start in range(0, len(wanted), _BATCH):
+        found.update(connection.execute(query.where(files.c.path.in_(wanted[start : start + _BATCH]))).scalars())
+    return found
 
 
 def leftovers(

@@ -18,7 +18,19 @@ from cdp_exports.ledger import (
 )
 from cdp_exports.ledger.database import Database
 from cdp_exports.ledger.migration import bring_up_to_date
-from cdp_exports.ledger.records import Attempt, BatchState, Counts, Delivery, FileRecord, Lease, Link, SentBatch, SkipRecord, State
+from cdp_exports.ledger.records import (
+    Attempt,
+    BatchState,
+    Counts,
+    Delivery,
+    FileRecord,
+    Lease,
+    Link,
+    SentBatch,
+    SkipRecord,
+    Standing,
+    State,
+)
 from cdp_exports.ledger.remembered import Remembered
 
 
@@ -243,15 +255,16 @@ class Ledger(Remembered):
         with self._database.read() as connection:
             return files.is_ours(connection, environment, exports, members, target, path)
 
-    def standing(
-        self, environment: str, exports: tuple[str, ...] | None = None, members: tuple[str, ...] | None = None
-    ) -> list[tuple[Delivery, datetime]]:
+    def standing(self, environment: str, exports: tuple[str, ...] | None = None, members: tuple[str, ...] | None = None) -> list[Standing]:
         """Committed deliveries (default: of all exports, also those that are declared no more) with files that will not stay (fixed names,
-        or kept for a time) and were not removed yet, the oldest first, each with when its files were written."""
+        or kept for a time) and were not removed yet, the oldest first."""
         with self._database.read() as connection:
-            written = files.standing(connection, environment, exports, members)
-            found = deliveries.by_ids(connection, written)
-        return sorted(((delivery, written[id]) for id, delivery in found.items()), key=lambda pair: pair[0].export_time)
+            return files.standing(connection, environment, exports, members)
+
+    def passed_on(self, attempt_id: str, paths: Iterable[str]) -> set[str]:
+        """Of the paths that an attempt wrote to, those where a file of another delivery stands since."""
+        with self._database.read() as connection:
+            return files.passed_on(connection, attempt_id, paths)
 
     def newest_under_fixed_names(
         self, environment: str, exports: tuple[str, ...], members: tuple[str, ...], target: str, folder: str

@@ -199,6 +199,23 @@ class Attempt(_Record):
     files: tuple[FileRecord, ...] = ()
 
 
+class Standing(_Record):
+    """A committed delivery whose files will not stay (fixed names, or kept for a time) and are there yet: cheap to read of thousands."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    id: str
+    export: str
+    member: str
+    export_time: ExportTime
+    connection_id: str
+    target: str
+    folder: str
+    overwrite: bool
+    keep_for: timedelta | None
+    written: datetime  # its files
+
+
 class Link(_Record):
     """What a delivery is in its chain, without what was pinned: cheap to read of thousands."""
 

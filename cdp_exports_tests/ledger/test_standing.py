@@ -31,7 +31,7 @@ def pinned(export_time: ExportTime, **pin: Any) -> Delivery:
 
 
 def standing(ledger: Ledger) -> list[str]:
-    return [found.id for found, _ in ledger.standing(*OURS)]
+    return [found.id for found in ledger.standing(*OURS)]
 
 
 def test_files_that_will_not_stay_stand_until_they_are_removed(ledger: Ledger) -> None:
@@ -42,14 +42,14 @@ def test_files_that_will_not_stay_stand_until_they_are_removed(ledger: Ledger) -
     deliver(ledger, held, pinned(minute(5), overwrite=True))
     assert standing(ledger) == [fixed.id, kept.id], "neither what stays, nor what has no files"
     assert plain.pin.keep_for is None and kept.pin.keep_for == timedelta(days=7)
-    [(_, written)] = [pair for pair in ledger.standing(*OURS) if pair[0].id == kept.id]
+    [written] = [one.written for one in ledger.standing(*OURS) if one.id == kept.id]
     assert written == next(one.ended_at for one in ledger.attempts(kept.id) if one.id == attempt.id)
     assert fixed.attempt_id is not None
     ledger.removed(fixed.attempt_id, ["x"])
     assert standing(ledger) == [fixed.id, kept.id]
     ledger.removed(fixed.attempt_id, ["y"])
     assert standing(ledger) == [kept.id]
-    assert [found.id for found, _ in ledger.standing(ENVIRONMENT)] == [kept.id]
+    assert [found.id for found in ledger.standing(ENVIRONMENT)] == [kept.id]
     assert ledger.standing("another") == [] and ledger.standing(ENVIRONMENT, ("another",), OF_MEMBER) == []
 
 
@@ -61,9 +61,9 @@ def test_a_replay_is_written_anew(ledger: Ledger) -> None:
     again = ledger.start_attempt(held, kept.id, "run-2")
     write(ledger, held, again, "b")
     ledger.replace(held, kept.id, again.id, counts=COUNTS, files=[file("b")], run_id="run-2")
-    [(found, written)] = ledger.standing(*OURS)
-    assert [one.path for one in found.files] == ["b"]
-    assert kept.committed_at is not None and written >= kept.committed_at
+    [found] = ledger.standing(*OURS)
+    assert (found.id, found.keep_for) == (kept.id, timedelta(days=7))
+    assert kept.committed_at is not None and found.written >= kept.committed_at
 
 
 def test_the_newest_under_fixed_names_is_one_of_the_same_folder(ledger: Ledger) -> None:
