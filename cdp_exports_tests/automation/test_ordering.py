@@ -108,6 +108,19 @@ def test_who_was_never_delivered(tmp_path: Path, stored_instance: dg.DagsterInst
     assert (found["new"] > found["old"]) == (first == "longest_waiting")
 
 
+def test_who_waits_longest_is_passed_by_nobody_who_comes_later(tmp_path: Path, stored_instance: dg.DagsterInstance) -> None:
+    scene = Scene.create(tmp_path, stored_instance, a="datasets: [events]", b="datasets: [events]")
+    scene.declare("environment.yaml", "name: acme\nfirst: longest_waiting\n")
+    for export in "ab":
+        run_in_process(scene.catalog, stored_instance, export)
+    _shift(scene, {"a": 20, "b": 0}, megabytes={"a": 1, "b": 1})
+    ledger = scene.ledger
+    queued = priorities(scene.catalog, ledger, ["a"])["a"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(ledger), "now", lambda _: datetime.now(UTC) + timedelta(hours=5))
+        assert priorities(scene.catalog, ledger, ["b"])["b"] < queued
+
+
 def test_the_sensor_and_run_all_keep_the_order(tmp_path: Path, stored_instance: dg.DagsterInstance) -> None:
     scene = Scene.create(tmp_path, stored_instance, **dict.fromkeys("abc", "datasets: [events]\nschedule: {after: refresh}"))
     scene.declare("environment.yaml", "name: acme\nfirst: largest\n")
