@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 
 from dagster import AssetKey, DagsterEventType, DagsterInstance, EventRecordsFilter
 
+_LATE = 500
+"""How many numbers are asked for again: a database gives them out before others see what bears them."""
+
 
 @dataclass
 class Observations:
@@ -24,10 +27,10 @@ class Observations:
         storage = instance.event_log_storage
         upto = storage.get_maximum_record_id() or 0
         if self._newest:
-            since = EventRecordsFilter(DagsterEventType.ASSET_OBSERVATION, after_cursor=self._upto)
+            since = EventRecordsFilter(DagsterEventType.ASSET_OBSERVATION, after_cursor=max(self._upto - _LATE, 0))
             for record in storage.get_event_records(since, ascending=True):
                 if record.asset_key is not None and record.asset_key in self._newest:
-                    self._newest[record.asset_key] = record.storage_id
+                    self._newest[record.asset_key] = max(record.storage_id, self._newest[record.asset_key] or 0)
         self._upto = max(self._upto, upto)
         for key in keys:
             if key not in self._newest:
