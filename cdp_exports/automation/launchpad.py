@@ -39,6 +39,9 @@ _DONE = {"result": Out(Nothing)}
 _ONCE = {"dagster/retry_on_asset_or_op_failure": "false"}
 """The deliveries' own runs tried again already."""
 
+_NEVER_AGAIN = {"dagster/max_retries": "0"}
+"""Where its process dies, another run of it would begin with those that were delivered; the others' schedules are on."""
+
 
 def launchpad_jobs(catalog: Catalog) -> list[JobDefinition]:
     """`<environment>__run_export` and `<environment>__run_all`, if there is an export."""
@@ -76,7 +79,7 @@ def _run_export(catalog: Catalog) -> JobDefinition:
         "full": Field(bool, is_required=False, default_value=False, description="Deliver everything and begin a new chain."),
     }
     said = "Runs one export now, at a new export time, whether or not its schedule is on."
-    return _job(name, form, run_export, said)
+    return _job(name, form, run_export, said, _ONCE)
 
 
 def _run_all(catalog: Catalog) -> JobDefinition:
@@ -111,10 +114,10 @@ def _run_all(catalog: Catalog) -> JobDefinition:
     families = Enum(f"{name}_families", [EnumValue("both"), EnumValue("dataset"), EnumValue("profile")])
     form = {"family": Field(families, is_required=False, default_value="both", description="Exports of datasets, of segments, or both.")}
     said = "Runs every export whose schedule is on, one after the other, each at a new export time."
-    return _job(name, form, run_every, said)
+    return _job(name, form, run_every, said, _NEVER_AGAIN)
 
 
-def _job(name: str, form: Mapping[str, Any], compute: Any, description: str) -> JobDefinition:
+def _job(name: str, form: Mapping[str, Any], compute: Any, description: str, tags: Mapping[str, str]) -> JobDefinition:
     """A job of one step, whose config is the form and nothing else."""
     step = f"{name}_now"
 
@@ -123,7 +126,7 @@ def _job(name: str, form: Mapping[str, Any], compute: Any, description: str) -> 
 
     op = OpDefinition(compute, name=step, outs=_DONE, config_schema=form, description=description)
     graph = GraphDefinition(name=name, node_defs=[op], description=description)
-    return graph.to_job(config=ConfigMapping(filled_in, config_schema=form), description=description, tags=_ONCE)
+    return graph.to_job(config=ConfigMapping(filled_in, config_schema=form), description=description, tags=tags)
 
 
 def _end(dagster: OpExecutionContext, started: list[Ended]) -> None:

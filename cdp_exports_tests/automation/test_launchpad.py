@@ -8,12 +8,17 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 
 import dagster as dg
+import pytest
+from dagster._core.events import RunFailureReason
+from dagster._core.execution.retries import auto_reexecution_should_retry_run
 
+from cdp_exports.definitions import build_definitions
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports_tests.automation.refreshed import Scene
 
@@ -116,6 +121,23 @@ def test_all_of_them(tmp_path: Path, home: Path, stored_instance: dg.DagsterInst
     assert fill_in(scene, home, "acme__run_all", {"family": "profile"}).returncode == 0
     assert len(scene.committed("a")) == 1
     assert len(scene.committed("b")) == 2
+
+
+@pytest.mark.parametrize(("job", "died", "again"), [("run_export", True, True), ("run_export", False, False), ("run_all", True, False)])
+def test_a_job_that_died(tmp_path: Path, home: Path, job: str, died: bool, again: bool) -> None:
+    """One export's is picked up again. That of all is not: it would deliver those again that were done."""
+    (home / "dagster.yaml").write_text((Path(__file__).parents[2] / "dagster.yaml").read_text())
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        scene = Scene.create(tmp_path, instance, out="datasets: [orders]")
+        form = build_definitions(scene.catalog).resolve_job_def(f"acme__{job}")
+        run = instance.add_run(dg.DagsterRun(form.name, str(uuid.uuid4()), tags=form.run_tags))
+        instance.report_run_failed(run)
+        failed = instance.get_run_by_id(run.run_id)
+        assert failed is not None
+        assert (
+            auto_reexecution_should_retry_run(instance, failed, RunFailureReason.RUN_EXCEPTION if died else RunFailureReason.STEP_FAILURE)
+            is again
+        )
 
 
 def test_terminated(tmp_path: Path, home: Path, stored_instance: dg.DagsterInstance) -> None:
