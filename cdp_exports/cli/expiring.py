@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cdp_exports.cli.documents import Document
-from cdp_exports.cli.options import catalog_option, json_option
+from cdp_exports.cli.options import asked, catalog_option, json_option
 from cdp_exports.cli.screen import number, progress, show, table, text
 from cdp_exports.cli.session import session
+from cdp_exports.errors import CdpExportsError
 
 if TYPE_CHECKING:
     from cdp_exports.ledger.records import Delivery
@@ -34,8 +35,14 @@ def expire_files(connection: str | None) -> None:
     from cdp_exports.delivery.expiring import expire
 
     with session() as opened, progress(()) as watch:
-        removed = [_document(delivery) for delivery in expire(opened.context(watch), connection)]
-    document = {"deliveries": removed}
+        document = {"deliveries": list[Document]()}
+        try:
+            for delivery in expire(opened.context(watch), connection):
+                document["deliveries"].append(_document(delivery))
+        except CdpExportsError:
+            if document["deliveries"] and not asked(click.get_current_context()).as_json:
+                show(document, *_drawn(document))
+            raise
     show(document, *_drawn(document))
 
 

@@ -12,7 +12,7 @@ from cdp_exports.delivery.member import Member, members_of
 from cdp_exports.delivery.sweeping import sweep
 from cdp_exports.entities.export import DatasetExport
 from cdp_exports.entities.nearest import nearest
-from cdp_exports.errors import DeclarationError
+from cdp_exports.errors import CdpExportsError, DeclarationError
 from cdp_exports.ledger.records import Delivery
 
 
@@ -24,6 +24,7 @@ def expire(context: Context, connection: str | None = None) -> Iterator[Delivery
     Raises:
         DeclarationError: there is no such connection, and nothing was delivered through one.
         TransientError: the ledger is not there.
+        CdpExportsError: at the end, why files at some place could not be removed; all others were.
     """
     now = context.ledger.now()
     standing = [one for one in context.ledger.standing(context.catalog.environment.name) if one.keep_for]
@@ -36,13 +37,20 @@ def expire(context: Context, connection: str | None = None) -> Iterator[Delivery
         for one in standing
         if connection in (None, one.connection_id) and is_expired(one.keep_for, one.written, now)
     }
+    failed = list[CdpExportsError]()
     for member in _declared(context):
         names = set(product(member.exports, member.members))
         if names & ours:
-            yield from sweep(member)
+            swept = sweep(member)
+            yield from swept.expired
+            failed += swept.failed.values()
         ours -= names
     for export_id, member_id in sorted(ours):
-        yield from sweep(_no_longer_declared(context, export_id, member_id))
+        swept = sweep(_no_longer_declared(context, export_id, member_id))
+        yield from swept.expired
+        failed += swept.failed.values()
+    if failed:
+        raise failed[0]
 
 
 def _declared(context: Context) -> Iterator[Member]:

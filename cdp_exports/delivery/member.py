@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from cdp_exports.catalog.catalog import Catalog
 from cdp_exports.delivery.context import Context
 from cdp_exports.delivery.control import control_folder
 from cdp_exports.destinations.open import open_audience, open_files
 from cdp_exports.entities.capabilities import capabilities_of
-from cdp_exports.entities.connection import CONNECTION
+from cdp_exports.entities.connection import CONNECTION, Connection
 from cdp_exports.entities.dataset import Dataset
 from cdp_exports.entities.export import DatasetExport, SegmentExport
 from cdp_exports.entities.export_time import ExportTime
@@ -125,7 +127,7 @@ class Member:
             now = self.context.open_audience(pin.connection_id)
             if now.place == pin.target:
                 return now
-        return open_audience(CONNECTION.validate_python(pin.connection), self.context.catalog.root, os.environ)
+        return open_audience(_as_pinned(pin), self.context.catalog.root, os.environ)
 
     def uri_of(self, pin: Pin) -> str:
         """Where a delivery's receiver finds it."""
@@ -139,7 +141,7 @@ class Member:
             now = self.context.open_destination(pin.connection_id)
             if now.place == pin.target:
                 return now
-        return open_files(CONNECTION.validate_python(pin.connection), self.context.catalog.root, os.environ)
+        return open_files(_as_pinned(pin), self.context.catalog.root, os.environ)
 
     @property
     def control_folder(self) -> str | None:
@@ -182,6 +184,22 @@ class Member:
 
     def open_deliveries(self) -> list[Delivery]:
         return self.context.ledger.open_deliveries(self.environment, self.exports, self.members)
+
+
+def _as_pinned(pin: Pin) -> Connection:
+    """The connection as it was.
+
+    Raises:
+        DeclarationError: its type is not installed any more, or does not take such a connection any more.
+    """
+    capabilities_of(pin.connection["type"])
+    try:
+        return CONNECTION.validate_python(pin.connection)
+    except ValidationError:
+        raise DeclarationError(
+            f"The connection {pin.connection_id!r}, as it was when this was delivered, is not valid any more.",
+            next_step=f"It led to {pin.target}: declare a connection to that place under its name.",
+        ) from None
 
 
 def is_to_audience(pin: Pin) -> bool:

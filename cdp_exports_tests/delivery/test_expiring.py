@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from dagster import DagsterInstance, DefaultScheduleStatus
+from sqlalchemy import update
 
 from cdp_exports.definitions import build_definitions
 from cdp_exports.delivery.adopting import adopt
@@ -21,6 +22,7 @@ from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import DeclarationError
 from cdp_exports.ledger import clock
 from cdp_exports.ledger.ledger import Ledger
+from cdp_exports.ledger.tables import deliveries
 from cdp_exports_tests.delivery.test_model_json import as_read, model
 from cdp_exports_tests.delivery.world import EXPORT, TIMES, World
 
@@ -240,3 +242,34 @@ def test_the_announcement_is_in_what_receivers_look_at(tmp_path: Path) -> None:
     delivered(world, TIMES[0])
     latest = json.loads(world.destination.read(f"drop/_manifests/{EXPORT}.orders/_latest") or b"")
     assert "expires_at" in latest
+
+
+def test_a_share_that_is_not_mounted_loses_nothing(tmp_path: Path, time: Clock) -> None:
+    world = begin(tmp_path)
+    delivered(world, TIMES[0])
+    time.pass_by(days=3)
+    share, away = tmp_path / "out", tmp_path / "away"
+    share.rename(away)
+    share.mkdir()
+    assert list(expire(world.context)) == []
+    share.rmdir()
+    away.rename(share)
+    assert [str(delivery.export_time) for delivery in expire(world.context)] == [TIMES[0]], "it was not forgotten"
+    assert files(world) == []
+
+
+def test_what_cannot_be_removed_is_said_and_keeps_nothing_else(tmp_path: Path, time: Clock) -> None:
+    """A connection of a type whose package was uninstalled since: neither other files stay for it, nor do deliveries fail."""
+    world = begin(tmp_path)
+    delivered(world, TIMES[0])
+    (delivery,) = world.ledger.committed("test", (EXPORT,), ("orders",))
+    gone = delivery.pin.model_copy(update={"connection_id": "gone", "connection": {"type": "gone"}, "target": "gone://"})
+    with world.ledger._database.write() as connection:  # pyright: ignore[reportPrivateUsage]
+        connection.execute(update(deliveries).values(pin=gone))
+    delivered(world, TIMES[1])
+    time.pass_by(days=3)
+    with pytest.raises(DeclarationError, match="'gone' is installed"):
+        list(expire(world.context))
+    assert files(world) == [folder(TIMES[0])]
+    delivered(world, TIMES[2])
+    assert files(world) == [folder(TIMES[0]), folder(TIMES[2])]
