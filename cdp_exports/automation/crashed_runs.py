@@ -31,6 +31,11 @@ START = timedelta(minutes=5)
 DIED = "Its process died: it was killed, or its machine went down."
 
 
+def crashed_runs_name(environment: str) -> str:
+    """The name of the sensor; no id begins with `_`, so no export's schedule has it."""
+    return f"{environment}__crashed_runs"
+
+
 def crashed_runs_sensor(catalog: Catalog) -> list[SensorDefinition]:
     """`<environment>__crashed_runs`, on by default, of the exports of both families."""
     if not catalog.exports:
@@ -51,7 +56,7 @@ def crashed_runs_sensor(catalog: Catalog) -> list[SensorDefinition]:
         return SkipReason(" ".join(filter(None, said)) or "All runs are alive.")
 
     sensor = SensorDefinition(
-        name=f"{catalog.environment.name}__crashed_runs",
+        name=crashed_runs_name(catalog.environment.name),
         evaluation_fn=evaluate,
         minimum_interval_seconds=30,
         default_status=DefaultSensorStatus.RUNNING,

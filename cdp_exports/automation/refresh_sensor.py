@@ -48,6 +48,9 @@ from cdp_exports.ledger.signals import Signal
 LAUNCHES = 50
 """How many runs one tick asks for: the longest due first, the others in the ticks that follow."""
 
+DROPS = 200
+"""How many export times one tick gives up; to tell Dagster of each takes a few hundredths of a second."""
+
 START = timedelta(minutes=5)
 """How long a run may take from its start until it has the export's lease."""
 
@@ -96,6 +99,7 @@ class Tick:
     context: SensorEvaluationContext
     requests: list[tuple[Due, RunRequest]] = field(default_factory=list[tuple[Due, RunRequest]])
     said: list[str] = field(default_factory=list[str])
+    dropped: int = 0
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -191,6 +195,7 @@ class Tick:
 
     def _drop(self, one: Due, reason: str, upstream: Upstreams | None = None, instead: Due | None = None) -> None:
         records = skipped(one, reason, self.sensor, self.now, upstream, instead.export_time if instead else None)
+        self.dropped += 1
         if self.ledger.drop_due(one, records):
             tell(self.catalog, self.context.instance, records)
             self.said.append(f"{one.export} at {one.export_time}: {records[0].message}" if records else "")
@@ -202,6 +207,8 @@ class Tick:
             newest[one.export] = one
         on = schedules_on(self.catalog, self.context.instance) if waiting else {}
         for one in waiting:
+            if self.dropped >= DROPS:
+                return
             cadence = self.exports[one.export].schedule if one.export in self.exports else None
             if cadence is None or not on.get(one.export) or not self._members(one):
                 self._drop(one, "inactive")
@@ -248,7 +255,7 @@ class Tick:
                 found.append(one)
         first = priorities(self.catalog, self.ledger, [one.export for one in found])
         for one in sorted(found, key=lambda one: (-first.get(one.export, 0), one.since)):
-            if len(self.requests) < LAUNCHES:
+            if len(self.requests) < LAUNCHES and self.dropped < DROPS:
                 self._follow_one(one, following[one.export], asked.get(one.export), standing)
 
     def _is_busy(self, export_id: str) -> bool:

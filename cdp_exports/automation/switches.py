@@ -81,12 +81,14 @@ def _states(instance: DagsterInstance) -> list[InstigatorState]:
 
 
 def _places(catalog: Catalog, instance: DagsterInstance) -> list[RemoteRepositoryOrigin]:
-    """Where the instance has seen schedules of this catalog."""
+    """Where the instance has seen schedules of this catalog, or the sensor that every daemon starts."""
     from cdp_exports.assets.keys import op_name
+    from cdp_exports.automation.crashed_runs import crashed_runs_name
 
-    names = {op_name(catalog.environment.name, export_id) for export_id in catalog.exports}
-    found = {state.repository_selector_id: state.origin.repository_origin for state in _states(instance) if state.instigator_name in names}
-    return list(found.values())
+    environment = catalog.environment.name
+    names = {op_name(environment, export_id) for export_id in catalog.exports} | {crashed_runs_name(environment)}
+    seen = [state for state in instance.all_instigator_state() if state.instigator_name in names]
+    return list({state.repository_selector_id: state.origin.repository_origin for state in seen}.values())
 
 
 def _declared_places(folders: Iterable[Path]) -> list[RemoteRepositoryOrigin]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from dagster import DagsterInstance
@@ -20,7 +21,9 @@ from dagster._core.scheduler.instigation import (
 )
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
+from cdp_exports.automation.switches import schedules_on, switch
 from cdp_exports.automation.toggles import on_since, sensor_is_off
+from cdp_exports_tests.automation.refreshed import Scene
 
 
 def origin(name: str, location: str = "here") -> RemoteInstigatorOrigin:
@@ -49,3 +52,13 @@ def test_since_when_a_schedule_is_on(stored_instance: DagsterInstance) -> None:
     stored_instance.add_instigator_state(InstigatorState(origin("acme_out"), InstigatorType.SCHEDULE, InstigatorStatus.RUNNING, data))
     assert on_since(stored_instance, "acme_out") == moment
     assert on_since(stored_instance, "acme_other") is None
+
+
+def test_schedules_that_are_all_off_are_found_by_the_sensor_that_every_daemon_starts(
+    tmp_path: Path, stored_instance: DagsterInstance
+) -> None:
+    catalog = Scene.create(tmp_path, stored_instance, out="datasets: [orders]\nschedule: {every: 3h}\nactive: false").catalog
+    seen = InstigatorState(origin("acme__crashed_runs"), InstigatorType.SENSOR, InstigatorStatus.DECLARED_IN_CODE, SensorInstigatorData())
+    stored_instance.add_instigator_state(seen)
+    assert switch(catalog, stored_instance, ["out"], [], on=True) == ["out"]
+    assert schedules_on(catalog, stored_instance) == {"out": True}
