@@ -23,15 +23,15 @@ def is_announced(member: Member, delivery: Delivery) -> bool:
 
 
 def announce(member: Member, destination: FileDestination, delivery: Delivery, document: bytes) -> None:
-    """Say what is there now: `document` is the delivery's manifest. A delivery that a later one has followed is no news."""
+    """Say what is there now: `document` is the delivery's manifest. A delivery that a later one has followed is no news, except that
+    its files may have other names since it was written again."""
     if not is_announced(member, delivery):
         return
     latest = manifest.latest_of(delivery.pin)
     last = member.last_committed()
-    if last is not None and last.export_time > delivery.export_time:
-        return
-    if latest is not None:
+    is_newest = last is None or last.export_time <= delivery.export_time
+    if latest is not None and is_newest:
         destination.put(latest, document)
     if member.export.model_json and destination.place == member.destination.place:
         files = manifest.files_of(manifest.decode(document, destination.uri(manifest.path_of(delivery.pin))), delivery.pin.folder)
-        put_model(member, destination, delivery.model_copy(update={"files": files}))
+        put_model(member, destination, delivery.model_copy(update={"files": files}) if is_newest else None)

@@ -40,16 +40,21 @@ _TYPES = {
 
 def put_model(member: Member, destination: FileDestination, now: Delivery | None = None) -> None:
     """Write it anew. `now`: a delivery with its files that the ledger does not hold as committed yet."""
-    newest: list[tuple[str, list[Delivery]]] = []
-    for other in members_of(member.context, member.export_id):
-        deliveries = other.context.ledger.committed(other.environment, other.exports, other.members)
-        if now is not None and other.id == member.id:
-            deliveries = [*(delivery for delivery in deliveries if delivery.id != now.id), now]
-        deliveries = [delivery for delivery in deliveries if delivery.pin.target == destination.place]
-        if deliveries:
-            newest.append((other.id, deliveries))
-    content = json.dumps(_model(member, destination, newest, member.context.ledger.now()), indent=1)
+    of_export = members_of(member.context, member.export_id)
+    found = [(other.id, _deliveries(other, destination, now if other.id == member.id else None)) for other in of_export]
+    delivered = [(name, deliveries) for name, deliveries in found if deliveries]
+    content = json.dumps(_model(member, destination, delivered, member.context.ledger.now()), indent=1)
     destination.put(path_of(member), content.encode())
+
+
+def _deliveries(member: Member, destination: FileDestination, now: Delivery | None) -> list[Delivery]:
+    """Those at this place that the model may tell of."""
+    last = now or member.last_committed()
+    if last is not None and last.pin.mode == "full" and last.pin.target == destination.place:
+        return [last]  # which needs no history
+    known = member.context.ledger.committed(member.environment, member.exports, member.members)
+    found = [*(delivery for delivery in known if now is None or delivery.id != now.id), *([now] if now is not None else [])]
+    return [delivery for delivery in found if delivery.pin.target == destination.place]
 
 
 def path_of(member: Member) -> str:

@@ -22,6 +22,7 @@ from cdp_exports.delivery.deliver import deliver
 from cdp_exports.delivery.replaying import replay
 from cdp_exports.entities.export_time import ExportTime
 from cdp_exports.errors import DeclarationError
+from cdp_exports.ledger.ledger import Ledger
 from cdp_exports_tests.delivery.segment_world import SegmentWorld
 from cdp_exports_tests.delivery.test_rivals import Other
 from cdp_exports_tests.delivery.world import EXPORT, TIMES, World, hurry
@@ -80,6 +81,26 @@ def test_a_full_is_the_newest_delivery_of_each_member(tmp_path: Path) -> None:
         assert Counter(as_read(world, entity)) == text(world)
         assert entity["attributes"] == [{"name": "id", "dataType": "int64"}, {"name": "v", "dataType": "string"}]
         assert [f"/{TIMES[1][8:]}/" in partition["location"] for partition in entity["partitions"]] == [True]
+
+
+def test_of_fulls_no_history_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World.create(tmp_path, export=FULL)
+    world.write([{"id": 1, "v": "a"}])
+    deliver_all(world, TIMES[0])
+    monkeypatch.delattr(Ledger, "committed")
+    deliver_all(world, TIMES[1])
+    (entity,) = model(world)["entities"]
+    assert Counter(as_read(world, entity)) == text(world)
+
+
+def test_an_increment_that_is_written_again_is_listed_where_it_is(tmp_path: Path) -> None:
+    world = World.create(tmp_path, export=CHANGED)
+    for step in range(3):
+        world.write([{"id": step, "v": "a"}])
+        deliver_all(world, TIMES[step])
+    replay(world.member, ExportTime.parse(TIMES[1]), run_id="again", replace=True)
+    (entity,) = model(world)["entities"]
+    assert Counter(as_read(world, entity)) == text(world)
 
 
 def test_of_increments_it_is_all_files_since_the_full(tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
