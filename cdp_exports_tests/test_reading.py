@@ -214,7 +214,7 @@ def test_the_page_explains_every_field_of_the_manifest_and_shows_one() -> None:
     assert explained | {"covered_by"} == fields
     shown, of_segments = map(json.loads, re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL))
     assert set(of_segments) == {"funnel", "movement", "held"}
-    assert set(shown) == fields - {"covered_by", "encryption", *of_segments}
+    assert set(shown) == fields - {"covered_by", "encryption", "folder", "expires_at", *of_segments}
     assert Manifest.model_validate(shown | of_segments).files
 
 
