@@ -78,7 +78,7 @@ def azure_connection_string(request: pytest.FixtureRequest, tmp_path: Path) -> S
 
 
 def azure_principal(request: pytest.FixtureRequest, tmp_path: Path) -> SignIn:
-    authority: Authority = request.getfixturevalue("authority")
+    authority: Authority = request.getfixturevalue("entra")
     authority.secret = "s3cret/of+the=principal"
     place = far.azure(azurite.Container(request.getfixturevalue("azurite_by_tls").url, azurite.EXPORTS, f"test-{uuid.uuid4().hex[:12]}"))
     principal = {"tenant_id": "acme", "client_id": "app", "client_secret": {"env": "SECRET"}, "authority_url": authority.url}

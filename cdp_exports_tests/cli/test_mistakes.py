@@ -15,7 +15,7 @@ from cdp_exports_tests.cli.conftest import Project
     ("arguments", "said"),
     [
         (["rum"], "No such command 'rum'"),
-        (["run"], "Missing argument 'EXPORT'"),
+        (["run"], "Name an export, or say --all"),
         (["run", "bth"], "There is no export 'bth' (did you mean 'both'?)"),
         (["run", "both", "--member", "order"], "both has no member 'order' (did you mean 'orders'?)"),
         (["run", "both", "--at", "2026-12-01"], "is not an export time. Write the UTC minute as YYYYMMDDHHMM"),
@@ -136,7 +136,7 @@ def test_a_plan_that_cannot_be_made_says_why(project: Project) -> None:
 
 def test_with_json_an_error_is_a_document(project: Project) -> None:
     error = project.json("run", "bth", status=2)["error"]
-    assert set(error) == {"code", "reason", "message", "next_step", "export", "member", "export_time"}
+    assert set(error) == {"code", "reason", "permanent", "message", "next_step", "export", "member", "export_time"}
     assert error["code"] == "declaration"
     assert "bth" in error["message"]
 

@@ -13,7 +13,7 @@ from cdp_exports.destinations.patience import Patience
 from cdp_exports.entities.linkedin_connection import LinkedInCompaniesConnection, LinkedInConnection, LinkedInContactsConnection
 from cdp_exports_tests.servers.linkedin import LinkedIn
 
-IMPATIENT = Patience(connect=5, request=5, retries=0, retry_for=60)
+IMPATIENT = Patience(connect=5, request=10, retries=0, retry_for=60)
 
 
 def linkedin_connection(server: LinkedIn, kind: str = "contacts", /, *, renewable: bool = True, **changes: object) -> LinkedInConnection:

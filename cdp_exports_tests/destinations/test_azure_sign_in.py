@@ -170,48 +170,46 @@ def _works(destination: ObjectStoreDestination, authority: Authority) -> None:
     assert len(authority.given) == 1
 
 
-def test_a_service_principal(opened: Open, authority: Authority) -> None:
-    _works(_principal(opened, authority), authority)
-    path, said = authority.asked[0]
+def test_a_service_principal(opened: Open, entra: Authority) -> None:
+    _works(_principal(opened, entra), entra)
+    path, said = entra.asked[0]
     assert path == "/acme-tenant/oauth2/v2.0/token"
     assert (said["client_id"], said["client_secret"]) == ("app", SECRET)
     assert said["scope"] == "https://storage.azure.com/.default"
 
 
 @pytest.mark.parametrize("client_id", [None, "which-one"])
-def test_a_managed_identity(opened: Open, authority: Authority, client_id: str | None) -> None:
+def test_a_managed_identity(opened: Open, entra: Authority, client_id: str | None) -> None:
     """As App Service, Functions and Container Apps set it up."""
     changes = {"client_id": client_id} if client_id else {}
-    _works(opened({"IDENTITY_ENDPOINT": f"{authority.url}/msi/token", "IDENTITY_HEADER": "of the platform"}, **changes), authority)
-    path, said = authority.asked[0]
+    _works(opened({"IDENTITY_ENDPOINT": f"{entra.url}/msi/token", "IDENTITY_HEADER": "of the platform"}, **changes), entra)
+    path, said = entra.asked[0]
     assert path == "/msi/token"
     assert said["resource"] == "https://storage.azure.com"
     assert said.get("client_id") == client_id
 
 
 @pytest.mark.parametrize("client_id", [None, "which-one"])
-def test_a_managed_identity_of_a_machine(
-    opened: Open, authority: Authority, monkeypatch: pytest.MonkeyPatch, client_id: str | None
-) -> None:
-    monkeypatch.setattr(azure_tokens, "_MACHINES_OWN", f"{authority.url}/metadata/identity/oauth2/token")
-    _works(opened({}, **({"client_id": client_id} if client_id else {})), authority)
-    path, said = authority.asked[0]
+def test_a_managed_identity_of_a_machine(opened: Open, entra: Authority, monkeypatch: pytest.MonkeyPatch, client_id: str | None) -> None:
+    monkeypatch.setattr(azure_tokens, "_MACHINES_OWN", f"{entra.url}/metadata/identity/oauth2/token")
+    _works(opened({}, **({"client_id": client_id} if client_id else {})), entra)
+    path, said = entra.asked[0]
     assert path == "/metadata/identity/oauth2/token"
     assert (said["resource"], said.get("client_id")) == ("https://storage.azure.com", client_id)
 
 
-def test_a_workload_identity(opened: Open, authority: Authority, tmp_path: Path) -> None:
+def test_a_workload_identity(opened: Open, entra: Authority, tmp_path: Path) -> None:
     """As AKS sets it up."""
     (tmp_path / "token").write_text("assertion-of-the-cluster")
     environ = {
         "AZURE_FEDERATED_TOKEN_FILE": str(tmp_path / "token"),
         "AZURE_CLIENT_ID": "workload",
         "AZURE_TENANT_ID": "acme-tenant",
-        "AZURE_AUTHORITY_HOST": authority.url,
+        "AZURE_AUTHORITY_HOST": entra.url,
     }
-    _works(opened(environ), authority)
-    assert authority.asked[0][0] == "/acme-tenant/oauth2/v2.0/token"
-    assert authority.asked[0][1]["client_assertion"] == "assertion-of-the-cluster"
+    _works(opened(environ), entra)
+    assert entra.asked[0][0] == "/acme-tenant/oauth2/v2.0/token"
+    assert entra.asked[0][1]["client_assertion"] == "assertion-of-the-cluster"
 
 
 @pytest.mark.parametrize(
@@ -224,37 +222,37 @@ def test_a_workload_identity(opened: Open, authority: Authority, tmp_path: Path)
         ("AADSTS53003", "the sign-in was refused"),
     ],
 )
-def test_a_refused_sign_in(opened: Open, authority: Authority, refusal: str, says: str) -> None:
-    authority.refusal = refusal
+def test_a_refused_sign_in(opened: Open, entra: Authority, refusal: str, says: str) -> None:
+    entra.refusal = refusal
     with pytest.raises(DestinationRefused, match=says) as caught:
-        _principal(opened, authority).probe()
+        _principal(opened, entra).probe()
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_token_that_expires_in_the_middle(opened: Open, authority: Authority) -> None:
+def test_a_token_that_expires_in_the_middle(opened: Open, entra: Authority) -> None:
     """It was promised to live longer: a clock is wrong, or it was revoked."""
-    authority.lives = -1
-    destination = _principal(opened, authority)
+    entra.lives = -1
+    destination = _principal(opened, entra)
     for call in (lambda: destination.put("f", b""), lambda: upload(destination, SHORT)):
         with pytest.raises(DestinationRefused, match="the access token has expired") as caught:
             call()
-        assert authority.given[0] not in "".join(traceback.format_exception(caught.value))
+        assert entra.given[0] not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_token_is_renewed_before_it_expires(opened: Open, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
-    destination = _principal(opened, authority)
+def test_a_token_is_renewed_before_it_expires(opened: Open, entra: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    destination = _principal(opened, entra)
     destination.put("f", b"x")
-    assert len(authority.given) == 1
+    assert len(entra.given) == 1
     monkeypatch.setattr(azure_tokens, "_RENEWED_BEFORE", timedelta(hours=2))
     upload(destination, SHORT)
-    assert len(authority.given) > 1
+    assert len(entra.given) > 1
 
 
-def test_nobody_gives_tokens(opened: Open, authority: Authority) -> None:
-    with FaultProxy("127.0.0.1", int(authority.url.rpartition(":")[2])) as way:
+def test_nobody_gives_tokens(opened: Open, entra: Authority) -> None:
+    with FaultProxy("127.0.0.1", int(entra.url.rpartition(":")[2])) as way:
         way.faults = [Fault("refuse")]
-        authority.url = way.url
-        destination = _principal(opened, authority)
+        entra.url = way.url
+        destination = _principal(opened, entra)
         for call in (destination.probe, lambda: upload(destination, SHORT)):
             with pytest.raises(TransientError, match="No access token could be fetched"):
                 call()

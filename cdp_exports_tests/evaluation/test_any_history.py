@@ -141,7 +141,7 @@ def compiled(rule: Rules, sql: str, bounds: tuple[TimeBound, ...]) -> Audience:
 def ways(rule: Rules) -> list[Way]:
     if rule.keep is not None or (rule.by_identity and rule.dedupe != ("email",)):
         return [Way.COMPARED]
-    return [Way.TOUCHED, Way.COMPARED] if rule.consent or rule.suppress or rule.dedupe else list(Way)
+    return [Way.TOUCHED, Way.COMPARED] if rule.consent or rule.suppress or rule.dedupe else [Way.CHANGES, Way.TOUCHED, Way.COMPARED]
 
 
 def frame(rows: Mapping[int, Row]) -> pl.LazyFrame:

@@ -57,7 +57,7 @@ def _encoded(part: object) -> str:
 
 
 @pytest.fixture
-def authority() -> Iterator[Authority]:
+def entra() -> Iterator[Authority]:
     authority = Authority()
 
     class Handler(BaseHTTPRequestHandler):
