@@ -8,7 +8,9 @@ from dagster import Scaffolder, ScaffoldRequest
 
 _FILES = {
     "environment.yaml": "# Who we are; the name stands in every delivery.\nname: main\n",
-    "connections/outbox.yaml": "# Where to: a folder on this machine. `cdp-exports destinations` shows the other types.\ntype: local\nfolder: outbox\n",
+    "connections/outbox.yaml": (
+        "# Where to: a folder on this machine. `cdp-exports destinations` shows the other types.\ntype: local\nfolder: outbox\n"
+    ),
     "datasets/orders.yaml": (
         "# A source table. Paths count from the folder that holds the catalog.\n"
         "source: {format: delta, uri: data/orders}\n"
