@@ -90,7 +90,7 @@ def _copy_ledger(one: Path, other: Path) -> None:
 def opened(folder: Path) -> Context:
     from cdp_exports.catalog.load import load
     from cdp_exports.delivery.context import Context
-    from cdp_exports.destinations.open import open_files
+    from cdp_exports.destinations.open import open_audience, open_files
     from cdp_exports.entities.local_connection import LocalConnection
     from cdp_exports.ledger.ledger import Ledger
     from cdp_exports.sources.open import open_source
@@ -102,6 +102,7 @@ def opened(folder: Path) -> Context:
         open_source=lambda dataset: open_source(catalog.datasets[dataset], catalog.root, os.environ),
         open_state=lambda: open_files(LocalConnection(type="local", folder="state"), catalog.root, os.environ),
         open_destination=lambda connection: open_files(catalog.connections[connection], catalog.root, os.environ),
+        open_audience=lambda connection: open_audience(catalog.connections[connection], catalog.root, os.environ),
     )
 
 

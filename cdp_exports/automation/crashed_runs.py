@@ -28,6 +28,11 @@ SILENT_SECONDS = 60.0
 START = timedelta(minutes=5)
 """How long a run may take from its start until it is seen for the first time, between two tries, and from its step's end to its own."""
 
+FORGOTTEN, RECENT = timedelta(minutes=1), timedelta(minutes=30)
+"""When a failed run that Dagster was to start again counts as passed over, and until when it is looked for."""
+
+_WILL_RETRY, _RETRIED_BY, _TOLD_AGAIN = "dagster/will_retry", "dagster/auto_retry_run_id", "cdp/told_again"
+
 DIED = "Its process died: it was killed, or its machine went down."
 
 
@@ -51,6 +56,7 @@ def crashed_runs_sensor(catalog: Catalog) -> list[SensorDefinition]:
         context.update_cursor(json.dumps({run_id: at for run_id, at in seen.items() if run_id not in {one.run_id for one in died}}))
         said = [_give_up(context.instance, ledger, one) for one in died]
         said += [_report(context.instance, run) for run in _idle(catalog, ledger, context.instance)]
+        said += [_tell_again(context.instance, run) for run in _passed_over(catalog, ledger, context.instance)]
         for sentence in filter(None, said):
             context.log.error(sentence)
         return SkipReason(" ".join(filter(None, said)) or "All runs are alive.")
@@ -63,6 +69,27 @@ def crashed_runs_sensor(catalog: Catalog) -> list[SensorDefinition]:
         description="Reports runs of exports whose process died, so that Dagster starts them again.",
     )
     return [sensor]
+
+
+def _passed_over(catalog: Catalog, ledger: Ledger, instance: DagsterInstance) -> list[DagsterRun]:
+    """Failed runs that are to start again and were not. Dagster writes a failure down before it marks the run as failed, and its daemon
+    passes one over that it reads in between."""
+    now = ledger.now()
+    tags = {"cdp/environment": catalog.environment.name, _WILL_RETRY: "true"}
+    failed = RunsFilter(statuses=[DagsterRunStatus.FAILURE], tags=tags, updated_after=now - RECENT)
+    return [
+        record.dagster_run
+        for record in instance.get_run_records(failed)
+        if not {_RETRIED_BY, _TOLD_AGAIN} & record.dagster_run.tags.keys()
+        and record.end_time is not None
+        and record.end_time < (now - FORGOTTEN).timestamp()
+    ]
+
+
+def _tell_again(instance: DagsterInstance, run: DagsterRun) -> str:
+    instance.add_run_tags(run.run_id, {_TOLD_AGAIN: "true"})
+    instance.report_run_failed(run, "It was to start again and did not: its failure is reported once more.")
+    return f"{run.tags.get('cdp/export')}: run {run.run_id} was to start again and did not; its failure is reported once more."
 
 
 def _give_up(instance: DagsterInstance, ledger: Ledger, one: AtWork) -> str:

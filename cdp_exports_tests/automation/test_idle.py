@@ -85,3 +85,28 @@ def test_who_is_dead(
     found = stored_instance.get_run_by_id(run.run_id)
     assert found is not None
     assert found.status.value == ("FAILURE" if dead else "STARTED")
+
+
+def test_a_failure_that_dagster_passed_over_is_told_once_more(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As its daemon does that reads a failure before the run is marked as failed: nobody starts the run again."""
+    (home / "dagster.yaml").write_text("run_retries: {enabled: true, max_retries: 2}\n", encoding="utf-8")
+    monkeypatch.setattr(crashed_runs, "FORGOTTEN", timedelta(0))
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        scene = Scene.create(tmp_path, instance, out="datasets: [events]")
+        tags = {"cdp/environment": "acme", "cdp/export": "out", "cdp/family": "dataset"}
+        passed_over, retried, of_others = (
+            instance.add_run(dg.DagsterRun("__ASSET_JOB", str(uuid.uuid4()), asset_selection=frozenset([OUT]), tags={**tags, **more}))
+            for more in ({}, {"dagster/auto_retry_run_id": "another"}, {"cdp/environment": "other"})
+        )
+        for run in (passed_over, retried, of_others):
+            instance.report_dagster_event(DagsterEvent("PIPELINE_START", run.job_name), run.run_id)
+            instance.report_run_failed(run, "It died.")
+        sensor = build_definitions(scene.catalog).get_repository_def().get_sensor_def("acme__crashed_runs")
+
+        def failures(run: dg.DagsterRun) -> int:
+            return len(instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE))
+
+        for _ in range(2):
+            with dg.build_sensor_context(instance) as context:
+                sensor(context)
+        assert [failures(run) for run in (passed_over, retried, of_others)] == [2, 1, 1], "once more, and only this one"
