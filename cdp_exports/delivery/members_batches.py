@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cdp_exports.destinations.audience import Batch, Change, Value
-from cdp_exports.evaluation.reconciling import sent_columns
-from cdp_exports.segments.audience import Audience
+from cdp_exports.destinations.audience import Change
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,13 +32,12 @@ class Rows:
             yield first, changes_of(frame.slice(first, min(size, self.total - first)).collect(), self.names)
 
 
-def write_rows(frame: pl.LazyFrame, audience: Audience, file: Path) -> Rows:
+def write_rows(frame: pl.LazyFrame, names: tuple[str, ...], file: Path) -> Rows:
     """Number the rows and keep them in `file`."""
     import polars as pl
 
     frame.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64)).sink_ipc(file)
-    total = pl.scan_ipc(file).select(pl.len()).collect().item()
-    return Rows(file, tuple(name for name, _, _ in sent_columns(audience)), total)
+    return Rows(file, names, pl.scan_ipc(file).select(pl.len()).collect().item())
 
 
 def changes_of(rows: pl.DataFrame, names: tuple[str, ...]) -> tuple[Change, ...]:
@@ -59,11 +55,3 @@ def digest_of(changes: tuple[Change, ...]) -> str:
     for change in changes:
         digest.update(json.dumps([change.status, change.values], sort_keys=True, default=str).encode())
     return digest.hexdigest()
-
-
-def batch_of(changes: tuple[Change, ...], key: str | None = None) -> Batch:
-    """`key`: of a batch that is sent again."""
-    return Batch(key or str(uuid.uuid4()), changes)
-
-
-__all__ = ["Rows", "Value", "batch_of", "changes_of", "digest_of", "write_rows"]

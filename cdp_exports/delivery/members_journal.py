@@ -94,9 +94,9 @@ def rows_of(state: FileDestination, batch: SentBatch, folder: Path) -> pl.LazyFr
     return rows.join(fetch(state, batch.rejected, folder), on="row", how="left")
 
 
-def sent_since(state: FileDestination, batches: Sequence[SentBatch], folder: Path) -> pl.LazyFrame | None:
+def sent_since(state: FileDestination, batches: Sequence[SentBatch], folder: Path) -> pl.LazyFrame:
     """What was told since the last committed delivery, in order: `identity`, `hash`, `status`, `reason` (null: taken),
-    `known` (false: nobody knows whether it was applied), `place` (the batch's number in the journal). None: nothing was."""
+    `known` (false: nobody knows whether it was applied), `place` (the batch's number in the journal)."""
     import polars as pl
 
     told: dict[str, list[tuple[int, SentBatch]]] = {}
@@ -104,7 +104,14 @@ def sent_since(state: FileDestination, batches: Sequence[SentBatch], folder: Pat
         if batch.state in (BatchState.DONE, BatchState.UNKNOWN):
             told.setdefault(batch.outbox, []).append((place, batch))
     frames = [_told_of(state, outbox, own, folder) for outbox, own in told.items()]
-    return pl.concat(frames) if frames else None
+    return pl.concat([_nothing_told(), *frames])
+
+
+def _nothing_told() -> pl.LazyFrame:
+    import polars as pl
+
+    texts = {"identity": pl.String, "hash": pl.UInt64, "status": pl.String, "reason": pl.String}
+    return pl.LazyFrame(schema={**texts, "known": pl.Boolean, "place": pl.Int64})
 
 
 def _told_of(state: FileDestination, outbox: str, batches: Sequence[tuple[int, SentBatch]], folder: Path) -> pl.LazyFrame:
@@ -164,8 +171,8 @@ def holds(member: Member, previous: Delivery | None, place: str, audience: str, 
     if previous is not None:
         before = held.read(state, member.chain_up_to(previous), folder).rename({"key_0": "identity"}).select(_STATE_COLUMNS)
         frames.append(before.with_columns(pl.lit(0, pl.UInt64).alias("hash")) if resend else before)
-    if (sent := sent_since(state, batches, folder)) is not None:
-        frames.append(applied(sent).with_columns(pl.lit(_AFTER_ALL_DELIVERIES, pl.Int64).alias("sequence")))
+    since = applied(sent_since(state, batches, folder))
+    frames.append(since.with_columns(pl.lit(_AFTER_ALL_DELIVERIES, pl.Int64).alias("sequence")))
     return pl.concat(frames, how="vertical_relaxed")
 
 

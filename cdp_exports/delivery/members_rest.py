@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cdp_exports.delivery import members_journal as journal
-from cdp_exports.delivery.members_batches import Rows
+from cdp_exports.delivery.members_batches import Rows, write_rows
 from cdp_exports.destinations.destination import FileDestination
 from cdp_exports.ledger.records import SentBatch
 
@@ -16,10 +16,9 @@ def rest(rows: Rows, settled: Sequence[SentBatch], state: FileDestination, folde
     they leave."""
     import polars as pl
 
-    sent = journal.sent_since(state, settled, folder)
-    if sent is None:
+    if not settled:
         return rows
-    told = journal.last_told(sent).select(
+    told = journal.last_told(journal.sent_since(state, settled, folder)).select(
         "identity",
         told_hash="hash",
         told_left=pl.col("status") == "exited",
@@ -36,10 +35,8 @@ def rest(rows: Rows, settled: Sequence[SentBatch], state: FileDestination, folde
     unwanted = told.filter("let_in").join(wanted, on="identity", how="anti")
     gone = unwanted.select("identity", status=pl.lit("exited"), hash=pl.lit(0, pl.UInt64))
     every = pl.concat([left.select(wanted.collect_schema().names()), gone], how="diagonal_relaxed")
-    file = folder / "rest.arrow"
     in_order = every.sort(pl.col("status") == "exited", "identity", descending=[True, False])
-    in_order.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64)).sink_ipc(file)
-    return Rows(file, rows.names, pl.scan_ipc(file).select(pl.len()).collect().item())
+    return write_rows(in_order, rows.names, folder / "rest.arrow")
 
 
 def leaving(rows: Rows) -> Rows:

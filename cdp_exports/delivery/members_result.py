@@ -78,17 +78,6 @@ def _told(member: Member, previous: Delivery | None, batches: list[SentBatch], f
 
     state = member.context.open_state()
     sent = journal.sent_since(state, batches, folder)
-    if sent is None:
-        sent = pl.LazyFrame(
-            schema={
-                "identity": pl.String,
-                "hash": pl.UInt64,
-                "status": pl.String,
-                "reason": pl.String,
-                "known": pl.Boolean,
-                "place": pl.Int64,
-            }
-        )
     now = journal.applied(sent)
     if previous is not None:
         of_newest = pl.col(held.SEQUENCE) == pl.col(held.SEQUENCE).max().over("key_0")

@@ -16,7 +16,7 @@ from cdp_exports.delivery import members_journal as journal
 from cdp_exports.delivery.attempt import record_end
 from cdp_exports.delivery.holding import Holding, superseded
 from cdp_exports.delivery.member import Member
-from cdp_exports.delivery.members_batches import batch_of, changes_of, digest_of, write_rows
+from cdp_exports.delivery.members_batches import changes_of, digest_of, write_rows
 from cdp_exports.delivery.members_rest import leaving, rest
 from cdp_exports.delivery.members_result import result
 from cdp_exports.delivery.pinned_audience import pinned_audience
@@ -26,6 +26,7 @@ from cdp_exports.delivery.staged import upload
 from cdp_exports.destinations.audience import Answered, AudienceDestination, Batch, Change
 from cdp_exports.entities.capabilities import Members, Repeat
 from cdp_exports.errors import DestinationRefused, InDoubt, NotApplied, NotCounted, Skip, TransientError
+from cdp_exports.evaluation.reconciling import sent_columns
 from cdp_exports.ledger.records import Attempt, BatchState, Delivery, SentBatch
 from cdp_exports.segments.audience import Way
 
@@ -70,7 +71,7 @@ class _Sending:
         self._reading, self._folder = reading, folder
         self._ledger, self._state = member.context.ledger, member.context.open_state()
         self._destination: AudienceDestination = member.audience_destination_of(delivery.pin)
-        self._rows = write_rows(reading.frame, audience, folder / "changes.arrow")
+        self._rows = write_rows(reading.frame, tuple(name for name, _, _ in sent_columns(audience)), folder / "changes.arrow")
         self._outbox = journal.outbox_path(delivery, attempt.id)
 
     def send(self, *, only_leaving: bool) -> Delivery:
@@ -143,7 +144,7 @@ class _Sending:
 
     def _begin(self, first: int, changes: tuple[Change, ...]) -> SentBatch:
         batch = SentBatch(
-            id=batch_of(changes).key,
+            id=str(uuid.uuid4()),
             environment=self._delivery.environment,
             export=self._delivery.export,
             member=self._delivery.member,

@@ -125,31 +125,19 @@ def _latest_differences(destination: FileDestination, delivery: Delivery) -> Ite
     path = manifest.latest_of(delivery.pin)
     if path is None:
         return
-    content = destination.read(path)
-    if content is None:
-        yield f"{destination.uri(path)} is missing"
-        return
-    try:
-        found = manifest.decode(content, destination.uri(path))
-    except NotIntact as error:
-        yield error.message
-        return
-    if (found.delivery, found.attempt) != (delivery.id, delivery.attempt_id):
+    found = _manifest_at(destination, path)
+    if isinstance(found, str):
+        yield found
+    elif (found.delivery, found.attempt) != (delivery.id, delivery.attempt_id):
         yield f"{destination.uri(path)} tells of the delivery of {found.export_time}"
 
 
 def _manifest_differences(destination: FileDestination, delivery: Delivery) -> Iterator[str]:
     path = manifest.path_of(delivery.pin)
-    content = destination.read(path)
-    if content is None:
-        yield f"{destination.uri(path)} is missing"
-        return
-    try:
-        found = manifest.decode(content, destination.uri(path))
-    except NotIntact as error:
-        yield error.message
-        return
-    if found.delivery != delivery.id:
+    found = _manifest_at(destination, path)
+    if isinstance(found, str):
+        yield found
+    elif found.delivery != delivery.id:
         yield f"{destination.uri(path)} is of another delivery, {found.delivery}"
     elif found.attempt != delivery.attempt_id:
         yield f"{destination.uri(path)} was written by attempt {found.attempt}, the ledger holds {delivery.attempt_id}"
@@ -157,6 +145,17 @@ def _manifest_differences(destination: FileDestination, delivery: Delivery) -> I
         yield f"{destination.uri(path)} lists other files than the ledger"
     elif manifest.counts_of(found) != delivery.counts:
         yield f"{destination.uri(path)} counts other rows than the ledger"
+
+
+def _manifest_at(destination: FileDestination, path: str) -> manifest.Manifest | str:
+    """The manifest; or what is wrong with it, as a sentence."""
+    content = destination.read(path)
+    if content is None:
+        return f"{destination.uri(path)} is missing"
+    try:
+        return manifest.decode(content, destination.uri(path))
+    except NotIntact as error:
+        return error.message
 
 
 def _by_path(files: Iterable[FileRecord]) -> dict[str, FileRecord]:
