@@ -51,7 +51,7 @@ def check_connections(connections: tuple[str, ...]) -> None:
 
 
 def _chosen(catalog: Catalog, names: tuple[str, ...]) -> dict[str, Connection]:
-    """Those that are named; else all, and the state folder, which is written as one."""
+    """Those that are named; else all, and the state folder where one is named, which is written as one."""
     from cdp_exports.entities.nearest import nearest
 
     for name in names:
